@@ -1,0 +1,1 @@
+//! The emulated agent on real sockets, and the package that start scripts download.

@@ -1,0 +1,3 @@
+//! The `poolproof` binary.
+
+fn main() {}

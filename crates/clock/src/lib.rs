@@ -1,0 +1,135 @@
+//! The one place that reads a wall clock or sleeps.
+//!
+//! A [`Clock`] maps the wall clock to scenario time: it knows when the run
+//! began and how many times faster than real its time goes. Everything that
+//! belongs to the run waits through it. [`wall`] holds the protective waits of
+//! the harness itself (is it ready, did it connect, is it gone), which must not
+//! shrink with the speed.
+
+#![expect(clippy::disallowed_methods, reason = "this is the crate that the ban points to")]
+
+pub mod wall;
+
+use std::future::Future;
+use std::time::{Duration, Instant as WallInstant, SystemTime, UNIX_EPOCH};
+
+use model::{Instant, Millis};
+
+/// Scenario time as a function of the wall clock. Copies agree with each other.
+#[derive(Debug, Clone, Copy)]
+pub struct Clock {
+    started: WallInstant,
+    epoch: Duration,
+    speed: u32,
+}
+
+/// Scenario time that is over before a wait was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Elapsed;
+
+impl Clock {
+    /// A clock whose scenario time is zero now and that runs `speed` times faster than the wall clock.
+    ///
+    /// # Panics
+    /// If `speed` is zero.
+    #[must_use]
+    pub fn start(speed: u32) -> Self {
+        assert!(speed > 0, "a clock must move");
+        let epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Self { started: WallInstant::now(), epoch, speed }
+    }
+
+    /// A clock that shows scenario time zero at the dilated wall time `epoch` (since 1970), which
+    /// ran at real speed before `dilated_since`, the epoch that other processes were started with.
+    ///
+    /// Processes of a cluster that was started earlier run on `dilated_since`; a run that joins
+    /// them starts its scenario time now, but must agree with them about the date.
+    #[must_use]
+    pub fn join(speed: u32, dilated_since: Duration) -> Self {
+        let mut clock = Self::start(speed);
+        let lived = clock.epoch.saturating_sub(dilated_since);
+        clock.epoch = dilated_since + lived * speed;
+        clock
+    }
+
+    /// How many times faster than the wall clock this clock runs.
+    #[must_use]
+    pub fn speed(&self) -> u32 {
+        self.speed
+    }
+
+    /// The instant of scenario time that it is now.
+    #[must_use]
+    pub fn now(&self) -> Instant {
+        let scaled = self.started.elapsed() * self.speed;
+        Instant(u64::try_from(scaled.as_millis()).unwrap_or(u64::MAX))
+    }
+
+    /// The date at scenario time zero, since 1970, as every dilated process sees it.
+    #[must_use]
+    pub fn epoch(&self) -> Duration {
+        self.epoch
+    }
+
+    /// The date at `instant`, since 1970.
+    #[must_use]
+    pub fn date(&self, instant: Instant) -> Duration {
+        self.epoch + Duration::from_millis(instant.0)
+    }
+
+    /// The instant of a date (since 1970); zero for dates before the run.
+    #[must_use]
+    pub fn instant_of(&self, date: Duration) -> Instant {
+        Instant(u64::try_from(date.saturating_sub(self.epoch).as_millis()).unwrap_or(u64::MAX))
+    }
+
+    /// How long `span` takes on the wall.
+    #[must_use]
+    pub fn on_the_wall(&self, span: Millis) -> Duration {
+        Duration::from_millis(span.0) / self.speed
+    }
+
+    /// Waits until scenario time is `instant`.
+    pub async fn sleep_until(&self, instant: Instant) {
+        let due = self.started + Duration::from_millis(instant.0) / self.speed;
+        tokio::time::sleep_until(due.into()).await;
+    }
+
+    /// Waits for `future`, at the longest until scenario time is `instant`.
+    ///
+    /// # Errors
+    /// [`Elapsed`] if the instant came first.
+    pub async fn timeout<F: Future>(&self, instant: Instant, future: F) -> Result<F::Output, Elapsed> {
+        let due = self.started + Duration::from_millis(instant.0) / self.speed;
+        tokio::time::timeout_at(due.into(), future).await.map_err(|_| Elapsed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scenario_time_runs_faster_than_the_wall() {
+        let clock = Clock::start(20);
+        assert_eq!(clock.on_the_wall(Millis::seconds(300)), Duration::from_secs(15));
+        assert_eq!(clock.instant_of(clock.date(Instant(1234))), Instant(1234));
+    }
+
+    #[test]
+    fn a_clock_that_joins_agrees_about_the_date() {
+        let first = Clock::start(20);
+        let second = Clock::join(20, first.epoch());
+        let drift = second.date(second.now()).abs_diff(first.date(first.now()));
+        assert!(drift < Duration::from_secs(5), "the dates differ by {drift:?}");
+    }
+
+    #[tokio::test]
+    async fn a_wait_ends_with_its_future_or_with_its_instant() {
+        let clock = Clock::start(60);
+        assert_eq!(clock.timeout(clock.now() + Millis::minutes(60), async { 7 }).await, Ok(7));
+        let soon = clock.now() + Millis(60);
+        assert_eq!(clock.timeout(soon, std::future::pending::<()>()).await, Err(Elapsed));
+        assert!(clock.now() >= soon);
+    }
+}

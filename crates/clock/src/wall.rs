@@ -1,0 +1,38 @@
+//! Protective waits of the harness itself, in wall time: ready checks,
+//! connecting, tearing down. Nothing that belongs to a scenario waits here.
+
+use std::future::Future;
+use std::time::{Duration, Instant};
+
+use crate::Elapsed;
+
+/// Waits for `future` no longer than `limit` of wall time.
+///
+/// # Errors
+/// [`Elapsed`] if the limit came first.
+pub async fn timeout<F: Future>(limit: Duration, future: F) -> Result<F::Output, Elapsed> {
+    tokio::time::timeout(limit, future).await.map_err(|_| Elapsed)
+}
+
+/// Waits between two tries of something.
+pub async fn pause(duration: Duration) {
+    tokio::time::sleep(duration).await;
+}
+
+/// How long something takes on the wall, for progress lines and reports.
+#[derive(Debug, Clone, Copy)]
+pub struct Stopwatch(Instant);
+
+impl Stopwatch {
+    /// Starts now.
+    #[must_use]
+    pub fn start() -> Self {
+        Self(Instant::now())
+    }
+
+    /// Wall time since the start.
+    #[must_use]
+    pub fn elapsed(&self) -> Duration {
+        self.0.elapsed()
+    }
+}

@@ -1,0 +1,1 @@
+//! Kubernetes: started, watched, and the fake node.

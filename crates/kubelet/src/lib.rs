@@ -1,0 +1,1 @@
+//! A pod's life decided, as a pure state machine.

@@ -1,0 +1,13 @@
+//! The vocabulary of Poolproof: what a scenario file says, what an event log
+//! says, and the instants and durations both are written in.
+//!
+//! This crate holds data and its validation. It reads no clock, opens no file
+//! and uses no other package of the workspace; the verifier sees nothing else.
+
+pub mod event;
+pub mod instant;
+pub mod scenario;
+
+pub use event::{Event, Fact, Source};
+pub use instant::{Instant, Millis, MillisRange};
+pub use scenario::Scenario;

@@ -1,0 +1,1 @@
+//! A scenario on an engine gives an event log.
