@@ -6,8 +6,13 @@
 
 pub mod event;
 pub mod instant;
+pub mod problem;
 pub mod scenario;
+pub mod stream;
+mod yaml;
 
 pub use event::{Event, Fact, Source};
 pub use instant::{Instant, Millis, MillisRange};
+pub use problem::Problem;
 pub use scenario::Scenario;
+pub use stream::stream;
