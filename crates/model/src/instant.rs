@@ -148,6 +148,9 @@ pub enum DurationError {
     /// A span of time cannot be negative.
     #[error("`{0}` is negative; a duration is zero or more")]
     Negative(String),
+    /// More than can be counted in milliseconds.
+    #[error("`{0}` is too long")]
+    TooLong(String),
     /// The bounds of a range are in the wrong order.
     #[error("`{0}` ends before it begins; write the shorter duration first")]
     Backwards(String),
@@ -156,9 +159,16 @@ pub enum DurationError {
 impl FromStr for Millis {
     type Err = DurationError;
     fn from_str(text: &str) -> Result<Self, DurationError> {
-        let span: jiff::SignedDuration =
-            text.trim().parse().map_err(|_| DurationError::Unreadable(text.to_owned()))?;
-        u64::try_from(span.as_millis()).map(Self).map_err(|_| DurationError::Negative(text.to_owned()))
+        let unreadable = || DurationError::Unreadable(text.to_owned());
+        // Other forms, such as `PT5M`, are one way too many to say the same.
+        if !text.starts_with(|first: char| first.is_ascii_digit() || first == '-') {
+            return Err(unreadable());
+        }
+        let span: jiff::SignedDuration = text.parse().map_err(|_| unreadable())?;
+        if span.is_negative() {
+            return Err(DurationError::Negative(text.to_owned()));
+        }
+        u64::try_from(span.as_millis()).map(Self).map_err(|_| DurationError::TooLong(text.to_owned()))
     }
 }
 
@@ -184,7 +194,7 @@ impl FromStr for MillisRange {
     type Err = DurationError;
     fn from_str(text: &str) -> Result<Self, DurationError> {
         let (least, most) = match text.split_once("..") {
-            Some((least, most)) => (least.parse()?, most.parse()?),
+            Some((least, most)) => (least.trim_end().parse()?, most.trim_start().parse()?),
             None => {
                 let span = text.parse()?;
                 (span, span)
@@ -231,7 +241,7 @@ as_text!(
 as_text!(
     MillisRange,
     "DurationRange",
-    r"^[0-9][^.]*([.][0-9][^.]*)?([.][.][0-9].*)?$",
+    r"^[0-9][^.]*([.][0-9][^.]*)?([.][.] *[0-9].*)?$",
     "A duration, or two bounds of one: `5s` or `8s..20s`."
 );
 
@@ -245,13 +255,17 @@ mod tests {
         assert_eq!("1h30m".parse(), Ok(Millis::minutes(90)));
         assert_eq!("500ms".parse(), Ok(Millis(500)));
         assert_eq!("nonsense".parse::<Millis>(), Err(DurationError::Unreadable("nonsense".into())));
+        assert_eq!("PT5M".parse::<Millis>(), Err(DurationError::Unreadable("PT5M".into())));
         assert_eq!("-5s".parse::<Millis>(), Err(DurationError::Negative("-5s".into())));
+        let ages = "2562047788015215h";
+        assert_eq!(ages.parse::<Millis>(), Err(DurationError::TooLong(ages.into())));
     }
 
     #[test]
     fn a_range_has_its_bounds_in_order() {
         let range: MillisRange = "8s..20s".parse().expect("a range");
         assert_eq!((range.least, range.most), (Millis::seconds(8), Millis::seconds(20)));
+        assert_eq!("8s .. 20s".parse(), Ok(range));
         assert_eq!("5s".parse(), Ok(MillisRange::exactly(Millis::seconds(5))));
         assert_eq!("9s..8s".parse::<MillisRange>(), Err(DurationError::Backwards("9s..8s".into())));
     }

@@ -4,9 +4,12 @@
 //! This crate holds data and its validation. It reads no clock, opens no file
 //! and uses no other package of the workspace; the verifier sees nothing else.
 
+mod check;
 pub mod event;
 pub mod instant;
+pub mod load;
 pub mod problem;
+pub mod rules;
 pub mod scenario;
 pub mod stream;
 mod yaml;
