@@ -1,0 +1,727 @@
+//! Answers as JSON.
+//!
+//! Rows of job requests are kept as bytes and spliced: KEDA and every agent
+//! read the same rows again and again, and they change only when a request does.
+
+use std::collections::BTreeMap;
+
+use model::Instant;
+use model::event::JobResult;
+use serde::Serialize;
+use uuid::Uuid;
+
+use crate::Service;
+use crate::agents::Agent;
+use crate::builds::{Build, BuildStatus, KnownDefinition};
+use crate::call::{Answer, Include, JobRequestList};
+use crate::demands::Demands;
+use crate::ids::{AgentId, BuildId, DefinitionId, PoolId, RequestId};
+use crate::job_requests::JobRequest;
+use crate::messages::{Message, MessageContent};
+use crate::pools::Pool;
+use crate::wire::{self, CancelMessage, Endpoint, JobMessage, MessageEnvelope, Named, Variable};
+
+/// Azure DevOps' own service, which owns every job request (seen in public payloads).
+const SERVICE_OWNER: &str = "00025394-6065-48ca-87d9-7f5672854ef7";
+/// From version 8 on a plan's jobs end by an event; the real service is at 9 or later.
+const PLAN_VERSION: u32 = 9;
+
+impl Service {
+    /// Writes an answer's JSON to the end of `out`. Answers without a body write nothing.
+    ///
+    /// # Panics
+    /// If the answer is not one that this service just gave: ids stand for what is in it.
+    pub fn encode(&mut self, answer: &Answer, out: &mut Vec<u8>) {
+        match answer {
+            Answer::Done | Answer::NoMessage => {}
+            Answer::Empty => out.extend_from_slice(b"{}"),
+            Answer::Pools(ids) => write_list(out, ids, |id, out| self.write_pool(*id, out)),
+            Answer::Pool(id) => self.write_pool(*id, out),
+            Answer::Agents(ids, include) => {
+                self.refresh_requests_of(ids, *include);
+                write_list(out, ids, |id, out| self.write_agent(*id, *include, out));
+            }
+            Answer::Agent(id, include) => {
+                self.refresh_requests_of(&[*id], *include);
+                self.write_agent(*id, *include, out);
+            }
+            Answer::Session(id) => self.write_session(*id, out),
+            Answer::Message(message) => self.write_message(*message, out),
+            Answer::JobRequests(list) => self.write_job_requests(list, out),
+            Answer::JobRequest(id) => self.write_job_request(*id, out),
+            Answer::Definitions(ids) => write_list(out, ids, |id, out| self.write_definition(*id, out)),
+            Answer::Definition(id) => self.write_definition(*id, out),
+            Answer::Builds(ids) => write_list(out, ids, |id, out| self.write_build(*id, out)),
+            Answer::Build(id) => self.write_build(*id, out),
+        }
+    }
+
+    fn write_pool(&self, id: PoolId, out: &mut Vec<u8>) {
+        let Some(pool) = self.pools.get(&id) else { return };
+        write(
+            out,
+            &PoolObject {
+                created_on: self.date(pool.created),
+                auto_provision: true,
+                auto_update: true,
+                auto_size: true,
+                properties: BTreeMap::new(),
+                reference: self.pool_reference(pool),
+            },
+        );
+    }
+
+    fn pool_reference<'a>(&self, pool: &'a Pool) -> PoolReference<'a> {
+        PoolReference {
+            id: pool.id.0,
+            scope: self.instance_id(),
+            name: &pool.name,
+            is_hosted: false,
+            pool_type: "automation",
+            size: pool.agents.len(),
+            is_legacy: false,
+            options: "none",
+        }
+    }
+
+    fn agent_object<'a>(&'a self, agent: &'a Agent) -> AgentReference<'a> {
+        AgentReference {
+            links: Links {
+                this: Link { href: self.agent_url(agent) },
+                web: Link {
+                    href: format!(
+                        "{}/_settings/agentpools?view=jobs&poolId={}&agentId={}",
+                        self.settings.url, agent.pool, agent.id
+                    ),
+                },
+            },
+            id: agent.id.0,
+            name: &agent.name,
+            version: &agent.version,
+            os_description: (!agent.os_description.is_empty()).then_some(&agent.os_description),
+            enabled: agent.enabled,
+            status: if agent.session.is_some() { "online" } else { "offline" },
+            provisioning_state: "Provisioned",
+            access_point: "CodexAccessMapping",
+        }
+    }
+
+    fn agent_url(&self, agent: &Agent) -> String {
+        format!("{}/_apis/distributedtask/pools/{}/agents/{}", self.settings.url, agent.pool, agent.id)
+    }
+
+    /// An agent as it stands inside job requests.
+    pub(crate) fn agent_reference(&self, id: AgentId) -> Vec<u8> {
+        let mut out = Vec::new();
+        if let Some(agent) = self.agents.get(&id) {
+            write(&mut out, &self.agent_object(agent));
+        }
+        out
+    }
+
+    fn refresh_requests_of(&mut self, agents: &[AgentId], include: Include) {
+        if !include.assigned_request {
+            return;
+        }
+        for id in agents {
+            if let Some(request) = self.agents.get(id).and_then(|agent| agent.request) {
+                self.refresh_row(request);
+            }
+        }
+    }
+
+    fn write_agent(&self, id: AgentId, include: Include, out: &mut Vec<u8>) {
+        let Some(agent) = self.agents.get(&id) else { return };
+        let capabilities =
+            include.capabilities.then_some((&agent.system_capabilities, &agent.user_capabilities));
+        write(
+            out,
+            &AgentObject {
+                reference: self.agent_object(agent),
+                max_parallelism: agent.max_parallelism,
+                created_on: self.date(agent.created),
+                status_changed_on: self.date(agent.status_changed),
+                system_capabilities: capabilities.map(|(system, _)| system),
+                user_capabilities: capabilities.map(|(_, user)| user).filter(|user| !user.is_empty()),
+            },
+        );
+        let requests = [
+            ("assignedRequest", agent.request.filter(|_| include.assigned_request)),
+            ("lastCompletedRequest", agent.last_completed.filter(|_| include.last_completed_request)),
+        ];
+        for (member, request) in requests {
+            let Some(row) = request.and_then(|id| self.requests.get(&id)).and_then(|job| job.row.as_ref())
+            else {
+                continue;
+            };
+            out.pop();
+            out.extend_from_slice(format!(",\"{member}\":").as_bytes());
+            out.extend_from_slice(row);
+            out.extend_from_slice(b"}}");
+        }
+    }
+
+    /// No `encryptionKey`: the agent then takes message bodies as plain text.
+    fn write_session(&self, id: Uuid, out: &mut Vec<u8>) {
+        let Some(session) = self.sessions.get(&id) else { return };
+        let Some(agent) = self.agents.get(&session.agent) else { return };
+        write(
+            out,
+            &SessionObject {
+                session_id: session.id,
+                owner_name: &session.owner,
+                agent: self.agent_object(agent),
+            },
+        );
+    }
+
+    fn write_message(&self, message: Message, out: &mut Vec<u8>) {
+        let Some(job) = self.requests.get(&message.content.request()) else { return };
+        let (kind, body) = match message.content {
+            MessageContent::Job { .. } => (wire::JOB_MESSAGE, text(&self.job_message(job))),
+            MessageContent::Cancel { .. } => {
+                let timeout = time_span(self.settings.cancel_timeout);
+                (wire::CANCEL_MESSAGE, text(&CancelMessage { job_id: job.job_id, timeout }))
+            }
+        };
+        write(out, &MessageEnvelope { message_id: message.id.0, message_type: kind.to_owned(), body });
+    }
+
+    /// What the real agent needs (its L1 tests and JobRunner.cs), without steps and without a checkout.
+    fn job_message(&self, job: &JobRequest) -> JobMessage {
+        let build = self.builds.get(job.build);
+        let definition = build.and_then(|build| self.definitions.get(build.definition));
+        let project = definition.map(|definition| definition.project_id).unwrap_or_default();
+        let named = |id: u64, name: &str| Named { id, name: name.to_owned() };
+        let token = job.token.as_ref().map(|token| token.expose().to_owned()).unwrap_or_default();
+        JobMessage {
+            message_type: wire::JOB_MESSAGE.to_owned(),
+            plan: wire::Plan {
+                scope_identifier: project,
+                plan_type: PLAN_TYPE.to_owned(),
+                version: PLAN_VERSION,
+                plan_id: job.plan,
+                plan_group: format!("Build:{project}:{}", job.build),
+                artifact_uri: build_uri(job.build),
+                definition: definition.map_or_else(|| named(0, ""), |known| named(known.id.0, &known.name)),
+                owner: build.map_or_else(|| named(0, ""), |build| named(build.id.0, &build.number)),
+            },
+            timeline: wire::Timeline { id: job.plan, change_id: 1 },
+            job_id: job.job_id,
+            job_name: job.name.clone(),
+            job_display_name: job.name.clone(),
+            request_id: job.id.0,
+            variables: self.job_variables(job, build, definition),
+            resources: wire::Resources {
+                endpoints: vec![Endpoint {
+                    name: wire::SYSTEM_CONNECTION.to_owned(),
+                    url: format!("{}/", self.settings.url),
+                    is_ready: true,
+                    authorization: wire::Authorization {
+                        scheme: "OAuth".to_owned(),
+                        parameters: BTreeMap::from([("AccessToken".to_owned(), token)]),
+                    },
+                }],
+                repositories: Vec::new(),
+            },
+            steps: Vec::new(),
+            mask: Vec::new(),
+        }
+    }
+
+    fn job_variables(
+        &self,
+        job: &JobRequest,
+        build: Option<&Build>,
+        definition: Option<&KnownDefinition>,
+    ) -> BTreeMap<String, Variable> {
+        let url = format!("{}/", self.settings.url);
+        let project = definition.map(|definition| definition.project.clone()).unwrap_or_default();
+        let project_id = definition.map(|definition| definition.project_id.to_string()).unwrap_or_default();
+        let variables = [
+            ("system", "build".to_owned()),
+            ("system.hosttype", "build".to_owned()),
+            // The agent then goes by the address that it was configured with.
+            ("system.servertype", "OnPremises".to_owned()),
+            ("system.culture", "en-US".to_owned()),
+            ("system.collectionId", self.instance_id().to_string()),
+            ("system.collectionUri", url.clone()),
+            ("system.teamFoundationCollectionUri", url.clone()),
+            ("system.taskDefinitionsUri", url),
+            ("system.teamProject", project),
+            ("system.teamProjectId", project_id),
+            ("system.definitionId", build.map(|build| build.definition.to_string()).unwrap_or_default()),
+            ("system.planId", job.plan.to_string()),
+            ("system.timelineId", job.plan.to_string()),
+            ("system.jobId", job.job_id.to_string()),
+            ("system.jobName", job.name.clone()),
+            ("system.jobDisplayName", job.name.clone()),
+            ("system.stageName", "__default".to_owned()),
+            ("system.phaseName", job.name.clone()),
+            ("build.buildId", job.build.to_string()),
+            ("build.buildNumber", build.map(|build| build.number.clone()).unwrap_or_default()),
+            ("build.containerId", job.build.to_string()),
+            // Otherwise the agent asks for a repository.
+            ("build.syncSources", "false".to_owned()),
+            (wire::DURATION_VARIABLE, job.duration.0.to_string()),
+        ];
+        variables.into_iter().map(|(name, value)| (name.to_owned(), Variable { value })).collect()
+    }
+
+    fn write_job_requests(&mut self, list: &JobRequestList, out: &mut Vec<u8>) {
+        for id in &list.rows {
+            self.refresh_row(*id);
+        }
+        let mut last: Option<(&Demands, &[u8])> = None;
+        write_list(out, &list.rows, |id, out| {
+            let Some(job) = self.requests.get(id) else { return };
+            out.extend_from_slice(job.row.as_deref().unwrap_or_default());
+            if list.matched_agents && self.shows_matches(job) {
+                let member = match last {
+                    Some((demands, member)) if demands.is_same(&job.demands) => member,
+                    _ => self.matches_of(job.pool, &job.demands).map_or(&[][..], |matches| &matches.member),
+                };
+                out.extend_from_slice(member);
+                last = Some((&job.demands, member));
+            }
+            out.push(b'}');
+        });
+    }
+
+    fn write_job_request(&mut self, id: RequestId, out: &mut Vec<u8>) {
+        let Some(job) = self.requests.get(&id) else { return };
+        let (pool, demands, shown) = (job.pool, job.demands.clone(), self.shows_matches(job));
+        self.refresh_row(id);
+        if shown {
+            self.remember_matches(pool, &demands);
+        }
+        out.extend_from_slice(self.requests[&id].row.as_deref().unwrap_or_default());
+        if let Some(matches) = self.matches_of(pool, &demands).filter(|_| shown) {
+            out.extend_from_slice(&matches.member);
+        }
+        out.push(b'}');
+    }
+
+    fn refresh_row(&mut self, id: RequestId) {
+        if self.requests.get(&id).is_some_and(|job| job.row.is_none()) {
+            let row = self.job_row(id);
+            if let Some(job) = self.requests.get_mut(&id) {
+                job.row = Some(row);
+            }
+        }
+    }
+
+    /// A job request's JSON without `matchedAgents` and the closing brace.
+    pub(crate) fn job_row(&self, id: RequestId) -> Vec<u8> {
+        let mut out = Vec::with_capacity(ROW_CAPACITY);
+        let Some(job) = self.requests.get(&id) else { return out };
+        let build = self.builds.get(job.build);
+        let definition = build.and_then(|build| self.definitions.get(build.definition));
+        let project = definition.map(|definition| definition.project_id).unwrap_or_default();
+        let reserved = job.reserved();
+        let (finish_time, result) = match job.state {
+            crate::job_requests::State::Finished { at, result, .. } => (Some(self.date(at)), Some(result)),
+            _ => (None, None),
+        };
+        let received = reserved.and_then(|reserved| reserved.received);
+        write(
+            &mut out,
+            &JobRequestObject {
+                request_id: job.id.0,
+                queue_time: self.date(job.queued),
+                assign_time: reserved.map(|reserved| self.date(reserved.assigned)),
+                receive_time: received.map(|(received, _)| self.date(received)),
+                locked_until: received.map(|(_, locked_until)| self.date(locked_until)),
+                finish_time,
+                result,
+                service_owner: SERVICE_OWNER,
+                host_id: self.instance_id(),
+                scope_id: project,
+                plan_type: PLAN_TYPE,
+                plan_group: format!("Build:{project}:{}", job.build),
+                plan_id: job.plan,
+                job_id: job.job_id,
+                job_name: &job.name,
+                demands: job.demands.texts().collect(),
+                reserved_agent: reserved
+                    .and_then(|reserved| self.agents.get(&reserved.agent))
+                    .map(|agent| self.agent_object(agent)),
+                definition: definition.map(|known| self.definition_reference(known)),
+                owner: build.map(|build| self.owner_reference(build, definition)),
+                data: JobData { parallelism_tag: "Private", is_scheduled_key: "False" },
+                pool_id: job.pool.0,
+                orchestration_id: format!(
+                    "{}.{}.__default",
+                    job.plan,
+                    job.name.to_lowercase().replace(' ', "_")
+                ),
+                priority: job.priority,
+            },
+        );
+        out.pop();
+        out
+    }
+
+    fn definition_reference<'a>(&self, definition: &'a KnownDefinition) -> LinkedReference<'a> {
+        let project = definition.project_id;
+        let (url, id) = (&self.settings.url, definition.id);
+        LinkedReference {
+            links: Links {
+                web: Link { href: format!("{url}/{project}/_build/definition?definitionId={id}") },
+                this: Link { href: format!("{url}/{project}/_apis/build/Definitions/{id}") },
+            },
+            id: id.0,
+            name: &definition.name,
+        }
+    }
+
+    fn owner_reference<'a>(
+        &self,
+        build: &'a Build,
+        definition: Option<&KnownDefinition>,
+    ) -> LinkedReference<'a> {
+        let project = definition.map(|definition| definition.project_id).unwrap_or_default();
+        let (url, id) = (&self.settings.url, build.id);
+        LinkedReference {
+            links: Links {
+                web: Link { href: format!("{url}/{project}/_build/results?buildId={id}") },
+                this: Link { href: format!("{url}/{project}/_apis/build/Builds/{id}") },
+            },
+            id: id.0,
+            name: &build.number,
+        }
+    }
+
+    fn project_reference<'a>(&self, definition: &'a KnownDefinition) -> ProjectReference<'a> {
+        ProjectReference {
+            id: definition.project_id,
+            name: &definition.project,
+            url: format!("{}/_apis/projects/{}", self.settings.url, definition.project_id),
+            state: "wellFormed",
+            visibility: "private",
+        }
+    }
+
+    fn queue_reference<'a>(&'a self, definition: &KnownDefinition) -> Option<QueueReference<'a>> {
+        let pool = self.pools.get(&definition.pool)?;
+        // Queues are not modelled: a project's queue has its pool's id and name.
+        Some(QueueReference { id: pool.id.0, name: &pool.name, pool: self.pool_reference(pool) })
+    }
+
+    fn write_definition(&self, id: DefinitionId, out: &mut Vec<u8>) {
+        let Some(known) = self.definitions.get(id) else { return };
+        let reference = self.definition_reference(known);
+        write(
+            out,
+            &DefinitionObject {
+                url: reference.links.this.href.clone(),
+                links: reference.links,
+                id: id.0,
+                name: &known.name,
+                path: "\\",
+                kind: "build",
+                queue_status: "enabled",
+                revision: known.revision,
+                project: self.project_reference(known),
+                queue: self.queue_reference(known),
+            },
+        );
+    }
+
+    fn write_build(&self, id: BuildId, out: &mut Vec<u8>) {
+        let Some(build) = self.builds.get(id) else { return };
+        let Some(definition) = self.definitions.get(build.definition) else { return };
+        let owner = self.owner_reference(build, Some(definition));
+        let date = |instant: Instant| self.date(instant);
+        write(
+            out,
+            &BuildObject {
+                url: owner.links.this.href.clone(),
+                links: owner.links,
+                id: id.0,
+                build_number: &build.number,
+                status: build.status(),
+                result: build.result().map(build_result),
+                queue_time: date(build.queued),
+                start_time: build.started.map(date),
+                finish_time: build.finished.map(date),
+                last_changed_date: date(build.finished.or(build.started).unwrap_or(build.queued)),
+                definition: BuildDefinition {
+                    id: definition.id.0,
+                    name: &definition.name,
+                    url: self.definition_reference(definition).links.this.href,
+                    path: "\\",
+                    kind: "build",
+                    queue_status: "enabled",
+                    project: self.project_reference(definition),
+                },
+                project: self.project_reference(definition),
+                uri: build_uri(id),
+                source_branch: "refs/heads/main",
+                queue: self.queue_reference(definition),
+                priority: "normal",
+                reason: "manual",
+                orchestration_plan: PlanReference { plan_id: build.plan },
+                plans: [PlanReference { plan_id: build.plan }],
+                keep_forever: false,
+                tags: [],
+                validation_results: [],
+            },
+        );
+    }
+}
+
+const PLAN_TYPE: &str = "Build";
+/// A row with one demand and a reserved agent has about this many bytes.
+const ROW_CAPACITY: usize = 1_600;
+
+fn build_uri(build: BuildId) -> String {
+    format!("vstfs:///Build/Build/{build}")
+}
+
+/// How the wire names a build's result.
+fn build_result(result: JobResult) -> &'static str {
+    match result {
+        JobResult::Succeeded | JobResult::Skipped => "succeeded",
+        JobResult::SucceededWithIssues => "partiallySucceeded",
+        JobResult::Canceled => "canceled",
+        JobResult::Failed | JobResult::Abandoned => "failed",
+    }
+}
+
+/// A span as .NET writes it: `00:05:00`.
+fn time_span(span: model::Millis) -> String {
+    let seconds = span.0 / 1000;
+    format!("{:02}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60)
+}
+
+fn write(out: &mut Vec<u8>, object: &impl Serialize) {
+    serde_json::to_writer(out, object).expect("texts, numbers and lists of them are JSON");
+}
+
+fn text(object: &impl Serialize) -> String {
+    serde_json::to_string(object).expect("texts, numbers and lists of them are JSON")
+}
+
+/// Writes `{"count":N,"value":[...]}`.
+fn write_list<T>(out: &mut Vec<u8>, items: &[T], mut item: impl FnMut(&T, &mut Vec<u8>)) {
+    out.extend_from_slice(format!("{{\"count\":{},\"value\":[", items.len()).as_bytes());
+    for (position, one) in items.iter().enumerate() {
+        if position > 0 {
+            out.push(b',');
+        }
+        item(one, out);
+    }
+    out.extend_from_slice(b"]}");
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct PoolObject<'a> {
+    created_on: String,
+    auto_provision: bool,
+    auto_update: bool,
+    auto_size: bool,
+    properties: BTreeMap<String, String>,
+    #[serde(flatten)]
+    reference: PoolReference<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct PoolReference<'a> {
+    id: u64,
+    scope: Uuid,
+    name: &'a str,
+    is_hosted: bool,
+    pool_type: &'static str,
+    size: usize,
+    is_legacy: bool,
+    options: &'static str,
+}
+
+#[derive(Serialize)]
+struct Link {
+    href: String,
+}
+
+#[derive(Serialize)]
+struct Links {
+    #[serde(rename = "self")]
+    this: Link,
+    web: Link,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct AgentReference<'a> {
+    #[serde(rename = "_links")]
+    links: Links,
+    id: u64,
+    name: &'a str,
+    version: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    os_description: Option<&'a String>,
+    enabled: bool,
+    status: &'static str,
+    provisioning_state: &'static str,
+    access_point: &'static str,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct AgentObject<'a> {
+    #[serde(flatten)]
+    reference: AgentReference<'a>,
+    max_parallelism: u32,
+    created_on: String,
+    status_changed_on: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    system_capabilities: Option<&'a BTreeMap<String, String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user_capabilities: Option<&'a BTreeMap<String, String>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct SessionObject<'a> {
+    session_id: Uuid,
+    owner_name: &'a str,
+    agent: AgentReference<'a>,
+}
+
+#[derive(Serialize)]
+struct LinkedReference<'a> {
+    #[serde(rename = "_links")]
+    links: Links,
+    id: u64,
+    name: &'a str,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct JobRequestObject<'a> {
+    request_id: u64,
+    queue_time: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    assign_time: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    receive_time: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    finish_time: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    result: Option<JobResult>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    locked_until: Option<String>,
+    service_owner: &'static str,
+    host_id: Uuid,
+    scope_id: Uuid,
+    plan_type: &'static str,
+    plan_group: String,
+    plan_id: Uuid,
+    job_id: Uuid,
+    job_name: &'a str,
+    demands: Vec<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reserved_agent: Option<AgentReference<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    definition: Option<LinkedReference<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    owner: Option<LinkedReference<'a>>,
+    data: JobData,
+    pool_id: u64,
+    orchestration_id: String,
+    priority: u32,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct JobData {
+    parallelism_tag: &'static str,
+    is_scheduled_key: &'static str,
+}
+
+#[derive(Serialize)]
+struct ProjectReference<'a> {
+    id: Uuid,
+    name: &'a str,
+    url: String,
+    state: &'static str,
+    visibility: &'static str,
+}
+
+#[derive(Serialize)]
+struct QueueReference<'a> {
+    id: u64,
+    name: &'a str,
+    pool: PoolReference<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct DefinitionObject<'a> {
+    #[serde(rename = "_links")]
+    links: Links,
+    id: u64,
+    name: &'a str,
+    url: String,
+    path: &'static str,
+    #[serde(rename = "type")]
+    kind: &'static str,
+    queue_status: &'static str,
+    revision: u32,
+    project: ProjectReference<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    queue: Option<QueueReference<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct BuildDefinition<'a> {
+    id: u64,
+    name: &'a str,
+    url: String,
+    path: &'static str,
+    #[serde(rename = "type")]
+    kind: &'static str,
+    queue_status: &'static str,
+    project: ProjectReference<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct PlanReference {
+    plan_id: Uuid,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct BuildObject<'a> {
+    #[serde(rename = "_links")]
+    links: Links,
+    id: u64,
+    build_number: &'a str,
+    status: BuildStatus,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    result: Option<&'static str>,
+    queue_time: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    start_time: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    finish_time: Option<String>,
+    last_changed_date: String,
+    url: String,
+    definition: BuildDefinition<'a>,
+    project: ProjectReference<'a>,
+    uri: String,
+    source_branch: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    queue: Option<QueueReference<'a>>,
+    priority: &'static str,
+    reason: &'static str,
+    orchestration_plan: PlanReference,
+    plans: [PlanReference; 1],
+    keep_forever: bool,
+    tags: [&'static str; 0],
+    validation_results: [&'static str; 0],
+}

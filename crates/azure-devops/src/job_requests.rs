@@ -1,0 +1,407 @@
+//! Job requests: what waits, runs and was done in a pool.
+//!
+//! ```text
+//! queued ── promised ── assigned ── received ── finished
+//!   └──────────┴───────────┴───────────┴─ cancelled, abandoned: finished as well
+//! ```
+//! Outside, a promised request is a queued one: the service has found an agent
+//! for it, and assigns it in a moment. An assigned one that is never received
+//! goes back to the queue; a received one whose lock runs out is abandoned.
+
+use model::event::{JobResult, ScalerRow};
+use model::{Fact, Instant, Millis};
+use uuid::Uuid;
+
+use crate::call::{Answer, JobRequestList, JobRequestQuery};
+use crate::demands::Demands;
+use crate::ids::{AgentId, BuildId, MessageId, PoolId, RequestId};
+use crate::limits::{MAX_FINISHED_REQUESTS, MAX_ROWS_WITH_TOP};
+use crate::messages::MessageContent;
+use crate::service::Timer;
+use crate::{Refusal, RowOrder, Secret, Service};
+
+/// A job request.
+#[derive(Debug)]
+pub(crate) struct JobRequest {
+    pub(crate) id: RequestId,
+    pub(crate) pool: PoolId,
+    pub(crate) build: BuildId,
+    pub(crate) plan: Uuid,
+    pub(crate) job_id: Uuid,
+    pub(crate) name: String,
+    pub(crate) demands: Demands,
+    pub(crate) duration: Millis,
+    pub(crate) priority: u32,
+    pub(crate) queued: Instant,
+    /// The token that its message carries; a new one with each assignment.
+    pub(crate) token: Option<Secret>,
+    pub(crate) state: State,
+    /// Its JSON without `matchedAgents` and without the closing brace, if nothing changed since.
+    pub(crate) row: Option<Vec<u8>>,
+}
+
+/// Where a job request stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum State {
+    /// Nobody has been found for it.
+    Queued,
+    /// An agent has been found, and will be assigned.
+    Promised { agent: AgentId, due: Instant },
+    /// Reserved for an agent, which was sent the message.
+    Assigned { agent: AgentId, at: Instant, message: MessageId, give_up: Instant },
+    /// The agent has it.
+    Received(Received),
+    /// Over.
+    Finished { reserved: Option<Reserved>, at: Instant, result: JobResult },
+}
+
+/// A job that its agent took.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Received {
+    pub(crate) agent: AgentId,
+    pub(crate) assigned: Instant,
+    pub(crate) received: Instant,
+    pub(crate) locked_until: Instant,
+    /// When the lock's timer goes off.
+    lock_timer: Instant,
+    /// When the service ends the cancelled job itself.
+    end_by: Option<Instant>,
+}
+
+/// What is told of a reservation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Reserved {
+    pub(crate) agent: AgentId,
+    pub(crate) assigned: Instant,
+    /// When it was received, and until when it was locked then.
+    pub(crate) received: Option<(Instant, Instant)>,
+}
+
+impl JobRequest {
+    /// The request that a job's token names.
+    pub(crate) fn of_token(token: &Secret) -> Option<RequestId> {
+        token.expose().split_once('.').and_then(|(request, _)| request.parse().ok())
+    }
+
+    /// Whether this is the token of the running job.
+    pub(crate) fn opens(&self, token: &Secret) -> bool {
+        self.result().is_none() && self.token.as_ref().is_some_and(|own| own.matches(token))
+    }
+
+    pub(crate) fn result(&self) -> Option<JobResult> {
+        match self.state {
+            State::Finished { result, .. } => Some(result),
+            _ => None,
+        }
+    }
+
+    /// The reservation as the outside sees it.
+    pub(crate) fn reserved(&self) -> Option<Reserved> {
+        match self.state {
+            State::Queued | State::Promised { .. } => None,
+            State::Assigned { agent, at, .. } => Some(Reserved { agent, assigned: at, received: None }),
+            State::Received(job) => Some(Reserved {
+                agent: job.agent,
+                assigned: job.assigned,
+                received: Some((job.received, job.locked_until)),
+            }),
+            State::Finished { reserved, .. } => reserved,
+        }
+    }
+}
+
+impl Service {
+    pub(crate) fn job(&self, pool: PoolId, id: RequestId) -> Result<&JobRequest, Refusal> {
+        self.pool(pool)?;
+        self.requests.get(&id).filter(|job| job.pool == pool).ok_or(Refusal::JobNotFound(id))
+    }
+
+    pub(crate) fn get_job_request(&self, pool: PoolId, id: RequestId) -> Result<Answer, Refusal> {
+        self.job(pool, id).map(|job| Answer::JobRequest(job.id))
+    }
+
+    /// The list in its query forms, none of them documented: keda's azure_pipelines_scaler.go and its
+    /// issues #4387 (`$top` leaves `matchedAgents` out) and #6819 (200 rows) say what they answer.
+    pub(crate) fn list_job_requests(
+        &mut self,
+        pool: PoolId,
+        query: &JobRequestQuery,
+    ) -> Result<Answer, Refusal> {
+        let switches = self.settings.switches;
+        let known = self.pool(pool)?;
+        let wanted = |id: &RequestId| self.requests.get(id).is_some_and(|job| is_wanted(job, query));
+        let limit = match (query.top, query.completed) {
+            (Some(_), _) => usize::MAX,
+            (None, Some(count)) => usize::try_from(count).unwrap_or(usize::MAX),
+            (None, None) => usize::try_from(switches.completed_by_default).unwrap_or(usize::MAX),
+        };
+        let finished = known.finished.iter().rev().copied().filter(wanted).take(limit);
+        let mut rows: Vec<RequestId> =
+            known.unfinished.iter().copied().filter(wanted).chain(finished).collect();
+        if switches.row_order == RowOrder::NewestFirst {
+            rows.sort_unstable_by(|one, other| other.cmp(one));
+        }
+        if let Some(top) = query.top {
+            rows.truncate(usize::try_from(top).unwrap_or(usize::MAX).min(MAX_ROWS_WITH_TOP));
+        }
+        let matched_agents = query.top.is_none();
+        if matched_agents {
+            self.remember_matches_of_rows(&rows);
+        }
+        Ok(Answer::JobRequests(JobRequestList { rows, matched_agents }))
+    }
+
+    fn remember_matches_of_rows(&mut self, rows: &[RequestId]) {
+        let mut last: Option<Demands> = None;
+        for id in rows {
+            let Some(job) = self.requests.get(id).filter(|job| self.shows_matches(job)) else { continue };
+            if last.as_ref().is_some_and(|last| last.is_same(&job.demands)) {
+                continue;
+            }
+            let (pool, demands) = (job.pool, job.demands.clone());
+            self.remember_matches(pool, &demands);
+            last = Some(demands);
+        }
+    }
+
+    /// Whether a row tells which agents match: the real service is said to tell it of rows that
+    /// have no agent yet.
+    pub(crate) fn shows_matches(&self, job: &JobRequest) -> bool {
+        let only_unassigned = self.settings.switches.matched_agents_on_unassigned_only;
+        job.result().is_none() && (job.reserved().is_none() || !only_unassigned)
+    }
+
+    pub(crate) fn scaler_row(&self, id: RequestId, matched_agents: bool) -> Option<ScalerRow> {
+        let job = self.requests.get(&id)?;
+        let reserved = job.reserved();
+        let matches = (matched_agents && self.shows_matches(job))
+            .then(|| self.matches_of(job.pool, &job.demands))
+            .flatten();
+        Some(ScalerRow {
+            request: id.0,
+            demands: job.demands.texts().map(str::to_owned).collect(),
+            assigned: reserved.is_some(),
+            received: reserved.is_some_and(|reserved| reserved.received.is_some()),
+            result: job.result(),
+            matched_agents: matches.map(|matches| matches.names.clone()).unwrap_or_default(),
+        })
+    }
+
+    /// The agent has the job: it deleted the message or renewed the lock, whichever came first.
+    pub(crate) fn receive(&mut self, id: RequestId) {
+        let now = self.now;
+        let locked_until = now + self.settings.job_lock;
+        let Some(job) = self.requests.get_mut(&id) else { return };
+        let State::Assigned { agent, at, give_up, .. } = job.state else { return };
+        job.state = State::Received(Received {
+            agent,
+            assigned: at,
+            received: now,
+            locked_until,
+            lock_timer: locked_until,
+            end_by: None,
+        });
+        job.row = None;
+        let build = job.build;
+        self.clear_timer(give_up, Timer::Receive(id));
+        self.set_timer(locked_until, Timer::Lock(id));
+        self.tell(Fact::JobRequestReceived { request: id.0, agent: agent.0 });
+        self.build_started(build);
+    }
+
+    /// Whose call it is cannot be told from a personal access token, so a call about a request whose
+    /// agent has not even seen the message is taken for a late one of an agent that had it before.
+    fn receive_if_delivered(&mut self, id: RequestId) {
+        let Some(State::Assigned { agent, message, .. }) = self.requests.get(&id).map(|job| job.state) else {
+            return;
+        };
+        let session = self.agents.get(&agent).and_then(|agent| agent.session);
+        if self.was_delivered(session, message) {
+            self.receive(id);
+        }
+    }
+
+    /// `PATCH jobrequests/{id}`: renews the lock. The first renewal is how the agent takes the job.
+    pub(crate) fn renew(&mut self, pool: PoolId, id: RequestId, to_top: bool) -> Result<Answer, Refusal> {
+        self.job(pool, id)?;
+        if to_top {
+            self.move_to_top(id);
+            return Ok(Answer::JobRequest(id));
+        }
+        self.receive_if_delivered(id);
+        let locked_until = self.now + self.settings.job_lock;
+        match self.requests.get_mut(&id).map(|job| (&mut job.state, &mut job.row)) {
+            Some((State::Received(received), row)) => {
+                received.locked_until = locked_until;
+                *row = None;
+                Ok(Answer::JobRequest(id))
+            }
+            _ => Err(Refusal::JobTokenExpired(id)),
+        }
+    }
+
+    /// `PATCH jobrequests/{id}` with a result: how jobs of plans before version 8 end.
+    pub(crate) fn finish_by_patch(
+        &mut self,
+        pool: PoolId,
+        id: RequestId,
+        result: JobResult,
+    ) -> Result<Answer, Refusal> {
+        self.renew(pool, id, false)?;
+        self.finish(id, result);
+        Ok(Answer::JobRequest(id))
+    }
+
+    /// `JobCompleted`. The orchestration heeds no event of a job that has ended, so a repeated one
+    /// is no error. An agent that says that it is shutting down takes no further job.
+    pub(crate) fn complete_job(
+        &mut self,
+        plan: Uuid,
+        id: RequestId,
+        result: JobResult,
+        agent_shutting_down: bool,
+    ) -> Result<Answer, Refusal> {
+        let job = self.requests.get(&id).filter(|job| job.plan == plan);
+        let job = job.ok_or(Refusal::PlanNotFound(plan))?;
+        if job.result().is_some() {
+            return Ok(Answer::Done);
+        }
+        self.receive_if_delivered(id);
+        let Some(State::Received(received)) = self.requests.get(&id).map(|job| job.state) else {
+            return Err(Refusal::JobTokenExpired(id));
+        };
+        if agent_shutting_down
+            && self.settings.switches.heed_shutting_down
+            && let Some(agent) = self.agents.get_mut(&received.agent)
+        {
+            agent.shutting_down = true;
+        }
+        self.finish(id, result);
+        Ok(Answer::Done)
+    }
+
+    /// The agent did not renew the lock in time: the job is lost. It is not queued again.
+    pub(crate) fn abandon_if_unlocked(&mut self, id: RequestId) {
+        let now = self.now;
+        let Some(job) = self.requests.get_mut(&id) else { return };
+        let State::Received(received) = &mut job.state else { return };
+        if received.locked_until <= now {
+            self.finish(id, JobResult::Abandoned);
+            return;
+        }
+        let locked_until = received.locked_until;
+        received.lock_timer = locked_until;
+        self.set_timer(locked_until, Timer::Lock(id));
+    }
+
+    /// Cancels a job: at once if no agent has it, otherwise by asking its agent.
+    pub(crate) fn cancel(&mut self, id: RequestId) {
+        let end_by = self.now + self.settings.cancel_timeout + crate::settings::CANCEL_GRACE;
+        let Some(job) = self.requests.get_mut(&id) else { return };
+        match &mut job.state {
+            State::Finished { .. } => {}
+            State::Queued | State::Promised { .. } | State::Assigned { .. } => {
+                self.finish(id, JobResult::Canceled);
+            }
+            State::Received(received) if received.end_by.is_none() => {
+                received.end_by = Some(end_by);
+                let agent = received.agent;
+                self.set_timer(end_by, Timer::Cancel(id));
+                if let Some(session) = self.agents.get(&agent).and_then(|agent| agent.session) {
+                    let message = self.next_message();
+                    self.send(session, message, MessageContent::Cancel { request: id });
+                }
+            }
+            State::Received(_) => {}
+        }
+    }
+
+    /// The cancelled job's time to end is over.
+    pub(crate) fn end_cancelled(&mut self, id: RequestId, due: Instant) {
+        let is_due = |job: &JobRequest| matches!(job.state, State::Received(job) if job.end_by == Some(due));
+        if self.requests.get(&id).is_some_and(is_due) {
+            self.finish(id, JobResult::Canceled);
+        }
+    }
+
+    /// Ends a job request, wherever it stands.
+    pub(crate) fn finish(&mut self, id: RequestId, result: JobResult) {
+        let Some(job) = self.requests.get(&id) else { return };
+        let (reserved, build, pool) = (job.reserved(), job.build, job.pool);
+        match job.state {
+            State::Finished { .. } => return,
+            State::Queued => self.take_from_queue(id),
+            State::Promised { .. } => {
+                self.break_promise(id);
+                self.take_from_queue(id);
+            }
+            State::Assigned { agent, give_up, .. } => {
+                self.clear_timer(give_up, Timer::Receive(id));
+                self.take_back_message(self.agents.get(&agent).and_then(|agent| agent.session), id);
+                self.free_parallel_job();
+            }
+            State::Received(received) => {
+                self.clear_timer(received.lock_timer, Timer::Lock(id));
+                if let Some(end_by) = received.end_by {
+                    self.clear_timer(end_by, Timer::Cancel(id));
+                }
+                self.free_parallel_job();
+            }
+        }
+        let at = self.now;
+        if let Some(job) = self.requests.get_mut(&id) {
+            job.state = State::Finished { reserved, at, result };
+            job.token = None;
+        }
+        // The reserved agent may be gone when somebody asks, so the row is written now.
+        let row = self.job_row(id);
+        if let Some(job) = self.requests.get_mut(&id) {
+            job.row = Some(row);
+        }
+        let agent = reserved.map(|reserved| reserved.agent.0);
+        self.tell(Fact::JobRequestFinished { request: id.0, agent, result });
+        if let Some(reserved) = reserved {
+            self.release_agent(reserved, id);
+        }
+        if let Some(pool) = self.pools.get_mut(&pool) {
+            pool.unfinished.remove(&id);
+            pool.finished.push_back(id);
+        }
+        self.build_job_finished(build, result);
+        self.forget_old_requests(pool);
+    }
+
+    fn release_agent(&mut self, reserved: Reserved, id: RequestId) {
+        if let Some(agent) = self.agents.get_mut(&reserved.agent) {
+            agent.request = None;
+            if reserved.received.is_some() {
+                agent.last_completed = Some(id);
+            }
+        }
+        self.agent_changed(reserved.agent);
+    }
+
+    fn forget_old_requests(&mut self, pool: PoolId) {
+        let Some(pool) = self.pools.get_mut(&pool) else { return };
+        if pool.finished.len() <= MAX_FINISHED_REQUESTS {
+            return;
+        }
+        let Some(oldest) = pool.finished.pop_front() else { return };
+        let Some(job) = self.requests.remove(&oldest) else { return };
+        let agent = job.reserved().and_then(|reserved| self.agents.get_mut(&reserved.agent));
+        let Some(agent) = agent else { return };
+        if agent.last_completed == Some(oldest) {
+            agent.last_completed = None;
+        }
+        if let Some(session) = agent.session.and_then(|session| self.sessions.get_mut(&session)) {
+            session.messages.retain(|_, stored| stored.content.request() != oldest);
+        }
+    }
+}
+
+fn is_wanted(job: &JobRequest, query: &JobRequestQuery) -> bool {
+    let of_agent = || job.reserved().is_some_and(|reserved| query.agents.contains(&reserved.agent));
+    (query.agents.is_empty() || of_agent())
+        && query.plan.is_none_or(|plan| job.plan == plan)
+        && query.job.is_none_or(|id| job.job_id == id)
+}

@@ -1,0 +1,26 @@
+//! The bounds of an organisation: nothing in it grows without end. A bound that
+//! is reached is an error to the caller, or makes the oldest finished thing go.
+
+/// How many pools an organisation may have.
+pub const MAX_POOLS: usize = 1_000;
+/// How many agents an organisation may have.
+pub const MAX_AGENTS: usize = 20_000;
+/// The longest name of a pool, an agent or a definition, in bytes.
+pub const MAX_NAME: usize = 256;
+/// How many definitions an organisation may have.
+pub const MAX_DEFINITIONS: usize = 10_000;
+/// How many jobs a definition may name.
+pub const MAX_JOBS_OF_BUILD: usize = 10_000;
+/// How many completed builds an organisation keeps.
+pub const MAX_COMPLETED_BUILDS: usize = 10_000;
+/// How many requests of an organisation may be without a result.
+pub const MAX_UNFINISHED_REQUESTS: usize = 100_000;
+/// How many finished requests a pool keeps. Public reports speak of 10,000 and more (blue-agent#360).
+pub const MAX_FINISHED_REQUESTS: usize = 10_000;
+/// How many rows a list with `$top` has, whatever the number asked for (kedacore/keda#6819).
+pub const MAX_ROWS_WITH_TOP: usize = 200;
+/// How many polls of a session are held at once: the real agent has two. One more ends the oldest,
+/// as an empty one.
+pub const MAX_HELD_POLLS: usize = 2;
+/// How many lists of demands a pool remembers the matching agents of, until it forgets them all.
+pub(crate) const MAX_REMEMBERED_MATCHES: usize = 1_000;

@@ -1,0 +1,167 @@
+//! Messages to agents, and the long polls that wait for them.
+//!
+//! A message stays until its agent deletes it: a poll never consumes. The real
+//! agent holds two polls at once, one for work and one to be seen alive
+//! (azure-pipelines-agent, `MessageListener.cs`), so a session has two waiters.
+
+use model::{Instant, Millis};
+use uuid::Uuid;
+
+use crate::call::{Answer, Reply};
+use crate::ids::{MessageId, PoolId, RequestId, WaiterId};
+use crate::limits::MAX_HELD_POLLS;
+use crate::service::Timer;
+use crate::{Refusal, Service};
+
+/// A message as an agent gets it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Message {
+    /// Its id.
+    pub id: MessageId,
+    /// What it says.
+    pub content: MessageContent,
+}
+
+/// What a message says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MessageContent {
+    /// Run this job.
+    Job {
+        /// The job request.
+        request: RequestId,
+        /// Its plan, which its end is told to.
+        plan: Uuid,
+        /// How long the emulated agent works on it.
+        duration: Millis,
+    },
+    /// End this job.
+    Cancel {
+        /// The job request.
+        request: RequestId,
+    },
+}
+
+impl MessageContent {
+    /// The job request that it is about.
+    #[must_use]
+    pub fn request(&self) -> RequestId {
+        match self {
+            Self::Job { request, .. } | Self::Cancel { request } => *request,
+        }
+    }
+}
+
+/// A message that is not deleted yet.
+#[derive(Debug)]
+pub(crate) struct StoredMessage {
+    pub(crate) content: MessageContent,
+    /// Whether a poll returned it.
+    pub(crate) delivered: bool,
+}
+
+/// A held poll.
+#[derive(Debug)]
+pub(crate) struct Waiter {
+    session: Uuid,
+    after: Option<MessageId>,
+    until: Instant,
+}
+
+impl Service {
+    pub(crate) fn poll(
+        &mut self,
+        pool: PoolId,
+        id: Uuid,
+        after: Option<MessageId>,
+    ) -> Result<Reply, Refusal> {
+        let now = self.now;
+        let session = self.session_mut(pool, id)?;
+        session.last_seen = now;
+        let waiting =
+            session.messages.iter_mut().find(|(message, _)| after.is_none_or(|last| **message > last));
+        if let Some((message, stored)) = waiting {
+            stored.delivered = true;
+            return Ok(Reply::Answer(Answer::Message(Message { id: *message, content: stored.content })));
+        }
+        if session.waiters.len() >= MAX_HELD_POLLS {
+            let oldest = session.waiters[0];
+            self.answer_waiter(oldest, Ok(Answer::NoMessage));
+        }
+        let waiter = WaiterId(self.numbers.waiter);
+        self.numbers.waiter += 1;
+        let until = now + self.settings.long_poll;
+        self.set_timer(until, Timer::Poll(waiter));
+        self.waiters.insert(waiter, Waiter { session: id, after, until });
+        if let Some(session) = self.sessions.get_mut(&id) {
+            session.waiters.push(waiter);
+        }
+        Ok(Reply::Held(waiter))
+    }
+
+    /// Ends a held poll.
+    pub(crate) fn answer_waiter(&mut self, id: WaiterId, answer: Result<Answer, Refusal>) {
+        let Some(waiter) = self.waiters.remove(&id) else { return };
+        self.clear_timer(waiter.until, Timer::Poll(id));
+        let now = self.now;
+        if let Some(session) = self.sessions.get_mut(&waiter.session) {
+            session.last_seen = now;
+            session.waiters.retain(|held| *held != id);
+        }
+        self.answer_later(id, answer);
+    }
+
+    /// The id of the next message.
+    pub(crate) fn next_message(&mut self) -> MessageId {
+        let id = MessageId(self.numbers.message);
+        self.numbers.message += 1;
+        id
+    }
+
+    /// Puts a message into a session. Every held poll that has not seen a later one gets it.
+    pub(crate) fn send(&mut self, to: Uuid, id: MessageId, content: MessageContent) {
+        let Some(session) = self.sessions.get_mut(&to) else { return };
+        let waiting: Vec<WaiterId> = session.waiters.clone();
+        let wakes = |waiter: &WaiterId| {
+            self.waiters.get(waiter).is_some_and(|waiter| waiter.after.is_none_or(|last| id > last))
+        };
+        let woken: Vec<WaiterId> = waiting.into_iter().filter(wakes).collect();
+        session.messages.insert(id, StoredMessage { content, delivered: !woken.is_empty() });
+        for waiter in woken {
+            self.answer_waiter(waiter, Ok(Answer::Message(Message { id, content })));
+        }
+    }
+
+    /// The agent deletes a job's message once it has handed the job to a worker: that is one of
+    /// the two ways in which the service learns that the job was received.
+    pub(crate) fn delete_message(
+        &mut self,
+        pool: PoolId,
+        id: Uuid,
+        message: MessageId,
+    ) -> Result<Answer, Refusal> {
+        let session = self.session_mut(pool, id)?;
+        let agent = session.agent;
+        let stored = session.messages.remove(&message).ok_or(Refusal::MessageNotFound(message))?;
+        if let MessageContent::Job { request, .. } = stored.content
+            && self.agents.get(&agent).is_some_and(|agent| agent.request == Some(request))
+        {
+            self.receive(request);
+        }
+        Ok(Answer::Done)
+    }
+
+    /// Takes back a job's message that its agent has not deleted.
+    pub(crate) fn take_back_message(&mut self, session: Option<Uuid>, request: RequestId) {
+        if let Some(session) = session.and_then(|session| self.sessions.get_mut(&session)) {
+            session.messages.retain(|_, stored| {
+                !matches!(stored.content, MessageContent::Job { request: about, .. } if about == request)
+            });
+        }
+    }
+
+    /// Whether the agent that a job is reserved for has seen its message.
+    pub(crate) fn was_delivered(&self, session: Option<Uuid>, message: MessageId) -> bool {
+        let session = session.and_then(|session| self.sessions.get(&session));
+        session.and_then(|session| session.messages.get(&message)).is_some_and(|stored| stored.delivered)
+    }
+}

@@ -1,0 +1,189 @@
+//! Agent pools: who is in them, what waits in them, what was done in them.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use model::{Fact, Instant, scenario};
+
+use crate::agents::NewAgent;
+use crate::assignment::QueueKey;
+use crate::call::{AgentDraft, Answer};
+use crate::demands::Demands;
+use crate::ids::{AgentId, PoolId, RequestId};
+use crate::limits::{MAX_NAME, MAX_POOLS, MAX_REMEMBERED_MATCHES};
+use crate::settings::PLACEHOLDER_VERSION;
+use crate::{Refusal, Service};
+
+/// An agent pool.
+#[derive(Debug)]
+pub(crate) struct Pool {
+    pub(crate) id: PoolId,
+    pub(crate) name: String,
+    pub(crate) created: Instant,
+    pub(crate) agents: BTreeSet<AgentId>,
+    /// Agents by lower-case name.
+    pub(crate) by_name: BTreeMap<String, AgentId>,
+    /// Agents that could take a job at once: online, enabled, without a job, and staying.
+    pub(crate) idle: BTreeSet<AgentId>,
+    /// Requests that nobody was promised to, by what they demand, each in its order.
+    pub(crate) queue: BTreeMap<Demands, BTreeSet<QueueKey>>,
+    pub(crate) unfinished: BTreeSet<RequestId>,
+    /// The latest at the end.
+    pub(crate) finished: VecDeque<RequestId>,
+    matches: BTreeMap<Demands, Matches>,
+}
+
+/// The agents that satisfy some demands, as rows list them.
+#[derive(Debug, Default)]
+pub(crate) struct Matches {
+    /// The member `matchedAgents` with the comma before it; empty if there is none to list.
+    pub(crate) member: Vec<u8>,
+    pub(crate) names: Vec<String>,
+}
+
+impl Pool {
+    fn new(id: PoolId, name: &str, created: Instant) -> Self {
+        Self {
+            id,
+            name: name.to_owned(),
+            created,
+            agents: BTreeSet::new(),
+            by_name: BTreeMap::new(),
+            idle: BTreeSet::new(),
+            queue: BTreeMap::new(),
+            unfinished: BTreeSet::new(),
+            finished: VecDeque::new(),
+            matches: BTreeMap::new(),
+        }
+    }
+
+    /// Forgets which agents match what: one of them changed.
+    pub(crate) fn forget_matches(&mut self) {
+        self.matches.clear();
+    }
+}
+
+impl Service {
+    pub(crate) fn add_scenario_pool(&mut self, pool: &scenario::Pool) {
+        let id = PoolId(pool.id);
+        self.pools.insert(id, Pool::new(id, &pool.name, self.now));
+        self.numbers.pool = self.numbers.pool.max(pool.id.saturating_add(1));
+        for placeholder in &pool.agents {
+            let draft = AgentDraft {
+                name: placeholder.name.clone(),
+                version: PLACEHOLDER_VERSION.to_owned(),
+                capabilities: placeholder.capabilities.clone(),
+                ..AgentDraft::default()
+            };
+            self.insert_agent(id, draft, NewAgent::Placeholder);
+        }
+    }
+
+    pub(crate) fn pool(&self, id: PoolId) -> Result<&Pool, Refusal> {
+        self.pools.get(&id).ok_or(Refusal::PoolNotFound(id))
+    }
+
+    pub(crate) fn pool_by_name(&self, name: &str) -> Option<&Pool> {
+        self.pools.values().find(|pool| same_name(&pool.name, name))
+    }
+
+    pub(crate) fn list_pools(&self, name: Option<&str>, ids: &[PoolId]) -> Answer {
+        let wanted = |pool: &&Pool| {
+            name.is_none_or(|name| same_name(&pool.name, name)) && (ids.is_empty() || ids.contains(&pool.id))
+        };
+        Answer::Pools(self.pools.values().filter(wanted).map(|pool| pool.id).collect())
+    }
+
+    /// `pools?poolID=N`. KEDA before 2.17 takes the polled pool's id from the answer's top level
+    /// (keda v2.6-v2.16, azure_pipelines_scaler.go, validatePoolID), so it is one object.
+    pub(crate) fn find_pool(&self, id: PoolId) -> Result<Answer, Refusal> {
+        match self.pool(id) {
+            Err(_) if self.settings.switches.unknown_pool_is_empty => Ok(Answer::Empty),
+            found => found.map(|pool| Answer::Pool(pool.id)),
+        }
+    }
+
+    pub(crate) fn get_pool(&self, id: PoolId) -> Result<Answer, Refusal> {
+        self.pool(id).map(|pool| Answer::Pool(pool.id))
+    }
+
+    pub(crate) fn create_pool(&mut self, name: &str) -> Result<Answer, Refusal> {
+        let name = checked_name(name, "pool")?;
+        if self.pool_by_name(name).is_some() {
+            return Err(Refusal::PoolExists(name.to_owned()));
+        }
+        if self.pools.len() >= MAX_POOLS {
+            return Err(Refusal::Full { what: "pools", limit: MAX_POOLS });
+        }
+        let id = PoolId(self.numbers.pool);
+        self.numbers.pool += 1;
+        self.pools.insert(id, Pool::new(id, name, self.now));
+        Ok(Answer::Pool(id))
+    }
+
+    /// The registered agents of a pool that satisfy the demands, offline and disabled ones too.
+    pub(crate) fn matching_agents<'a>(
+        &'a self,
+        pool: &'a Pool,
+        demands: &'a Demands,
+    ) -> impl Iterator<Item = &'a crate::agents::Agent> {
+        pool.agents
+            .iter()
+            .filter_map(|id| self.agents.get(id))
+            .filter(|agent| agent.capabilities.satisfy(demands))
+    }
+
+    /// Sees to it that [`matches_of`](Self::matches_of) knows these demands.
+    pub(crate) fn remember_matches(&mut self, id: PoolId, demands: &Demands) {
+        let Some(pool) = self.pools.get(&id) else { return };
+        if pool.matches.contains_key(demands) {
+            return;
+        }
+        let mut matches = Matches::default();
+        for agent in self.matching_agents(pool, demands) {
+            let opening: &[u8] = if matches.names.is_empty() { b",\"matchedAgents\":[" } else { b"," };
+            matches.member.extend_from_slice(opening);
+            matches.member.extend_from_slice(&agent.reference);
+            matches.names.push(agent.name.clone());
+        }
+        if !matches.names.is_empty() {
+            matches.member.push(b']');
+        }
+        if let Some(pool) = self.pools.get_mut(&id) {
+            if pool.matches.len() >= MAX_REMEMBERED_MATCHES {
+                pool.matches.clear();
+            }
+            pool.matches.insert(demands.clone(), matches);
+        }
+    }
+
+    /// The agents that satisfy these demands, if they are remembered.
+    pub(crate) fn matches_of(&self, id: PoolId, demands: &Demands) -> Option<&Matches> {
+        self.pools.get(&id)?.matches.get(demands)
+    }
+
+    pub(crate) fn tell_registered(&mut self, agent: AgentId, kind: NewAgent, replaced: bool) {
+        let Some(known) = self.agents.get(&agent) else { return };
+        let fact = Fact::AgentRegistered {
+            agent: agent.0,
+            name: known.name.clone(),
+            pool: known.pool.0,
+            replaced,
+            placeholder: kind == NewAgent::Placeholder,
+        };
+        self.tell(fact);
+    }
+}
+
+/// Names of pools, agents and definitions are compared whatever their case.
+pub(crate) fn same_name(one: &str, other: &str) -> bool {
+    one == other || one.to_lowercase() == other.to_lowercase()
+}
+
+/// A name that can be one.
+pub(crate) fn checked_name<'a>(name: &'a str, of: &str) -> Result<&'a str, Refusal> {
+    let name = name.trim();
+    if name.is_empty() || name.len() > MAX_NAME || name.chars().any(char::is_control) {
+        return Err(Refusal::Invalid(format!("The {of}'s name must have 1 to {MAX_NAME} printable bytes.")));
+    }
+    Ok(name)
+}

@@ -1,0 +1,280 @@
+//! The organisation's state, its timers, and the one way in.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use model::event::ScalerRow;
+use model::{Fact, Instant, stream};
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::Rng;
+use uuid::Uuid;
+
+use crate::agents::Agent;
+use crate::builds::{Builds, Definitions};
+use crate::call::{Answer, Call, Caller, Credential, Effects, JobRequestList, Reply};
+use crate::ids::{AgentId, PoolId, RequestId, WaiterId};
+use crate::job_requests::JobRequest;
+use crate::messages::Waiter;
+use crate::pools::Pool;
+use crate::sessions::Session;
+use crate::{Refusal, Secret, Settings, wire};
+
+/// One organisation.
+///
+/// [`handle`](Self::handle) takes one call, [`advance`](Self::advance) lets time
+/// pass, [`next_deadline`](Self::next_deadline) says when that is needed next.
+#[derive(Debug)]
+pub struct Service {
+    pub(crate) settings: Settings,
+    pub(crate) now: Instant,
+    pub(crate) pools: BTreeMap<PoolId, Pool>,
+    pub(crate) agents: BTreeMap<AgentId, Agent>,
+    pub(crate) sessions: BTreeMap<Uuid, Session>,
+    pub(crate) waiters: BTreeMap<WaiterId, Waiter>,
+    pub(crate) requests: BTreeMap<RequestId, JobRequest>,
+    pub(crate) definitions: Definitions,
+    pub(crate) builds: Builds,
+    /// How many job requests hold one of the organisation's parallel jobs: received, assigned, or about to be.
+    pub(crate) parallel_jobs_in_use: usize,
+    /// Whether a job and an agent may have become free for each other.
+    pub(crate) may_promise: bool,
+    pub(crate) numbers: Numbers,
+    pub(crate) assign_delays: ChaCha8Rng,
+    guids: ChaCha8Rng,
+    tokens: ChaCha8Rng,
+    timers: BTreeSet<(Instant, Timer)>,
+    effects: Effects,
+}
+
+/// The next number of everything that is numbered.
+#[derive(Debug)]
+pub(crate) struct Numbers {
+    pub(crate) pool: u64,
+    pub(crate) agent: u64,
+    pub(crate) message: u64,
+    pub(crate) request: u64,
+    pub(crate) waiter: u64,
+}
+
+/// What may be due at some instant. A timer that finds nothing to do any more does nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Timer {
+    /// A job that was promised to an agent is assigned to it.
+    Assign(RequestId),
+    /// An assigned job that was never received goes back to the queue.
+    Receive(RequestId),
+    /// The lock of a received job runs out.
+    Lock(RequestId),
+    /// A cancelled job has had its time to end.
+    Cancel(RequestId),
+    /// A session may have gone silent.
+    Session(Uuid),
+    /// A held poll ends.
+    Poll(WaiterId),
+}
+
+impl Service {
+    /// An organisation with the pools and placeholders of its settings. What it did on the way is
+    /// told with the effects of the first call or advance.
+    #[must_use]
+    pub fn new(settings: Settings) -> Self {
+        let seed = settings.seed;
+        let of = |purpose: &str| stream::stream(seed, &format!("azure devops {purpose}/{}", settings.name));
+        let mut service = Self {
+            now: Instant::START,
+            pools: BTreeMap::new(),
+            agents: BTreeMap::new(),
+            sessions: BTreeMap::new(),
+            waiters: BTreeMap::new(),
+            requests: BTreeMap::new(),
+            definitions: Definitions::default(),
+            builds: Builds::default(),
+            parallel_jobs_in_use: 0,
+            may_promise: false,
+            numbers: Numbers { pool: 1, agent: 1, message: 1, request: 1, waiter: 1 },
+            assign_delays: of("assign delays"),
+            guids: of("guids"),
+            tokens: of("tokens"),
+            timers: BTreeSet::new(),
+            effects: Effects::default(),
+            settings,
+        };
+        for pool in std::mem::take(&mut service.settings.pools) {
+            service.add_scenario_pool(&pool);
+        }
+        service
+    }
+
+    /// The settings that it was started with.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Who presents this token.
+    ///
+    /// # Errors
+    /// [`Refusal::Unauthorized`] if it opens nothing.
+    pub fn authorize(&self, presented: Credential<'_>) -> Result<Caller, Refusal> {
+        let presented = presented.ok_or(Refusal::Unauthorized)?;
+        if self.settings.token.matches(presented) {
+            return Ok(Caller::Owner);
+        }
+        let request = JobRequest::of_token(presented).ok_or(Refusal::Unauthorized)?;
+        match self.requests.get(&request) {
+            Some(job) if job.opens(presented) => Ok(Caller::Job(request)),
+            _ => Err(Refusal::Unauthorized),
+        }
+    }
+
+    /// Takes one call. Time that passed since the last one is caught up with first.
+    pub fn handle(&mut self, now: Instant, call: Call) -> (Reply, Effects) {
+        self.pass_time(now);
+        let reply = self.dispatch(call).unwrap_or_else(Reply::Refused);
+        self.settle();
+        (reply, std::mem::take(&mut self.effects))
+    }
+
+    /// Lets time pass.
+    pub fn advance(&mut self, now: Instant) -> Effects {
+        self.pass_time(now);
+        std::mem::take(&mut self.effects)
+    }
+
+    /// When [`advance`](Self::advance) has something to do next, if nobody calls before.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Instant> {
+        self.timers.first().map(|(at, _)| *at)
+    }
+
+    /// How many job requests have no result.
+    #[must_use]
+    pub fn unfinished(&self) -> usize {
+        self.pools.values().map(|pool| pool.unfinished.len()).sum()
+    }
+
+    /// What the rows of a list tell KEDA.
+    #[must_use]
+    pub fn scaler_rows(&self, list: &JobRequestList) -> Vec<ScalerRow> {
+        list.rows.iter().filter_map(|id| self.scaler_row(*id, list.matched_agents)).collect()
+    }
+
+    fn dispatch(&mut self, call: Call) -> Result<Reply, Refusal> {
+        let answer = match call {
+            Call::ListPools { name, ids } => self.list_pools(name.as_deref(), &ids),
+            Call::FindPool(pool) => self.find_pool(pool)?,
+            Call::GetPool(pool) => self.get_pool(pool)?,
+            Call::CreatePool { name } => self.create_pool(&name)?,
+            Call::ListAgents { pool, name, demands, include } => {
+                self.list_agents(pool, name.as_deref(), &demands, include)?
+            }
+            Call::GetAgent { pool, agent, include } => self.get_agent(pool, agent, include)?,
+            Call::RegisterAgent { pool, draft } => self.register_agent(pool, draft)?,
+            Call::ReplaceAgent { pool, agent, draft } => self.replace_agent(pool, agent, draft)?,
+            Call::UpdateAgent { pool, agent, change } => self.update_agent(pool, agent, change)?,
+            Call::SetUserCapabilities { pool, agent, capabilities } => {
+                self.set_user_capabilities(pool, agent, capabilities)?
+            }
+            Call::RemoveAgent { pool, agent } => self.remove_agent(pool, agent)?,
+            Call::OpenSession { pool, draft } => self.open_session(pool, draft)?,
+            Call::CloseSession { pool, session } => self.close_session(pool, session)?,
+            Call::Poll { pool, session, after } => return self.poll(pool, session, after),
+            Call::DeleteMessage { pool, session, message } => self.delete_message(pool, session, message)?,
+            Call::ListJobRequests { pool, query } => self.list_job_requests(pool, &query)?,
+            Call::GetJobRequest { pool, request } => self.get_job_request(pool, request)?,
+            Call::RenewJobRequest { pool, request, to_top } => self.renew(pool, request, to_top)?,
+            Call::FinishJobRequest { pool, request, result } => {
+                self.finish_by_patch(pool, request, result)?
+            }
+            Call::CompleteJob { plan, request, result, agent_shutting_down } => {
+                self.complete_job(plan, request, result, agent_shutting_down)?
+            }
+            Call::ListDefinitions { name } => self.list_definitions(name.as_deref()),
+            Call::GetDefinition(id) => self.get_definition(id)?,
+            Call::Define(definition) => self.define(definition)?,
+            Call::QueueBuild(definition) => self.queue_build(&definition)?,
+            Call::ListBuilds(query) => self.list_builds(&query),
+            Call::GetBuild(id) => self.get_build(id)?,
+            Call::CancelBuild(id) => self.cancel_build(id)?,
+        };
+        Ok(Reply::Answer(answer))
+    }
+
+    /// Moves on to `now` and does what is due until then. Time never goes back: callers read
+    /// their clock before they get here.
+    fn pass_time(&mut self, now: Instant) {
+        self.now = self.now.max(now);
+        self.settle();
+    }
+
+    /// Promises jobs to agents and does what is due, until neither finds anything more to do.
+    fn settle(&mut self) {
+        loop {
+            self.promise_jobs();
+            let Some((at, timer)) = self.timers.first().copied().filter(|(at, _)| *at <= self.now) else {
+                return;
+            };
+            self.timers.remove(&(at, timer));
+            self.fire(at, timer);
+        }
+    }
+
+    fn fire(&mut self, at: Instant, timer: Timer) {
+        match timer {
+            Timer::Assign(request) => self.assign(request, at),
+            Timer::Receive(request) => self.give_up_receiving(request, at),
+            Timer::Lock(request) => self.abandon_if_unlocked(request),
+            Timer::Cancel(request) => self.end_cancelled(request, at),
+            Timer::Session(session) => self.expire_if_silent(session),
+            Timer::Poll(waiter) => self.answer_waiter(waiter, Ok(Answer::NoMessage)),
+        }
+    }
+
+    pub(crate) fn set_timer(&mut self, at: Instant, timer: Timer) {
+        self.timers.insert((at, timer));
+    }
+
+    pub(crate) fn clear_timer(&mut self, at: Instant, timer: Timer) {
+        self.timers.remove(&(at, timer));
+    }
+
+    pub(crate) fn tell(&mut self, fact: Fact) {
+        self.effects.facts.push(fact);
+    }
+
+    pub(crate) fn answer_later(&mut self, waiter: WaiterId, answer: Result<Answer, Refusal>) {
+        self.effects.answered.push((waiter, answer));
+    }
+
+    /// A new GUID, the same for the same seed and calls.
+    pub(crate) fn guid(&mut self) -> Uuid {
+        guid_from(&mut self.guids)
+    }
+
+    /// A job's token. It names its request, so that it is looked up before it is compared.
+    pub(crate) fn job_token(&mut self, request: RequestId) -> Secret {
+        Secret::new(&format!("{request}.{}", guid_from(&mut self.tokens).simple()))
+    }
+
+    /// A GUID that belongs to a name: an organisation's, a project's.
+    pub(crate) fn named_guid(&self, kind: &str, name: &str) -> Uuid {
+        let name = name.to_lowercase();
+        guid_from(&mut stream::stream(self.settings.seed, &format!("guid of {kind}/{name}")))
+    }
+
+    /// The organisation's id.
+    #[must_use]
+    pub fn instance_id(&self) -> Uuid {
+        self.named_guid("organization", &self.settings.name)
+    }
+
+    pub(crate) fn date(&self, instant: Instant) -> String {
+        wire::date(self.settings.epoch, instant)
+    }
+}
+
+/// A random (version 4) GUID of a stream.
+fn guid_from(rng: &mut ChaCha8Rng) -> Uuid {
+    let mut bytes = [0; 16];
+    rng.fill_bytes(&mut bytes);
+    uuid::Builder::from_random_bytes(bytes).into_uuid()
+}

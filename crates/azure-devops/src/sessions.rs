@@ -1,0 +1,154 @@
+//! Sessions: an agent with one is online and listens for jobs.
+
+use std::collections::BTreeMap;
+
+use model::{Fact, Instant, Millis};
+use uuid::Uuid;
+
+use crate::call::{Answer, SessionDraft};
+use crate::ids::{AgentId, MessageId, PoolId, WaiterId};
+use crate::messages::StoredMessage;
+use crate::service::Timer;
+use crate::{Refusal, Service};
+
+/// An agent that listens.
+#[derive(Debug)]
+pub(crate) struct Session {
+    pub(crate) id: Uuid,
+    pub(crate) agent: AgentId,
+    pub(crate) pool: PoolId,
+    pub(crate) owner: String,
+    /// When a poll last began or ended.
+    pub(crate) last_seen: Instant,
+    /// When its timer goes off.
+    timer: Instant,
+    /// What the agent has not deleted yet.
+    pub(crate) messages: BTreeMap<MessageId, StoredMessage>,
+    /// Polls that are held, the oldest first.
+    pub(crate) waiters: Vec<WaiterId>,
+}
+
+/// Why a session ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SessionEnd {
+    /// Its agent ended it.
+    Closed,
+    /// The service gave it up.
+    Expired(&'static str),
+    /// Its agent was unregistered.
+    AgentRemoved,
+}
+
+impl Service {
+    /// The session of a poll or a deletion. One that was never there has expired, too.
+    pub(crate) fn session_mut(&mut self, pool: PoolId, id: Uuid) -> Result<&mut Session, Refusal> {
+        self.pool(pool)?;
+        self.sessions.get_mut(&id).filter(|session| session.pool == pool).ok_or(Refusal::SessionExpired(id))
+    }
+
+    /// One live session an agent: a second one is a conflict, even of the same owner (seen in
+    /// public reports: an agent that was restarted after a crash has to wait).
+    pub(crate) fn open_session(&mut self, pool: PoolId, draft: SessionDraft) -> Result<Answer, Refusal> {
+        let agent = self.agent(pool, draft.agent)?;
+        if let Some(session) = agent.session.and_then(|session| self.sessions.get(&session)) {
+            let refusal =
+                Refusal::SessionConflict { agent: agent.name.clone(), owner: session.owner.clone() };
+            self.tell(Fact::SessionRefused { agent: draft.agent.0 });
+            return Err(refusal);
+        }
+        let id = self.guid();
+        let timer = self.silent_until(self.now);
+        self.set_timer(timer, Timer::Session(id));
+        let session = Session {
+            id,
+            agent: draft.agent,
+            pool,
+            owner: draft.owner,
+            last_seen: self.now,
+            timer,
+            messages: BTreeMap::new(),
+            waiters: Vec::new(),
+        };
+        self.sessions.insert(id, session);
+        let now = self.now;
+        if let Some(agent) = self.agents.get_mut(&draft.agent) {
+            agent.session = Some(id);
+            agent.status_changed = now;
+            agent.shutting_down = false;
+            agent.version = draft.version.unwrap_or_else(|| std::mem::take(&mut agent.version));
+            agent.os_description =
+                draft.os_description.unwrap_or_else(|| std::mem::take(&mut agent.os_description));
+            if let Some(capabilities) = draft.capabilities {
+                agent.system_capabilities = capabilities;
+            }
+        }
+        self.tell(Fact::SessionOpened { agent: draft.agent.0, session: id.to_string() });
+        self.tell(Fact::AgentOnline { agent: draft.agent.0 });
+        self.capabilities_changed(draft.agent);
+        Ok(Answer::Session(id))
+    }
+
+    pub(crate) fn close_session(&mut self, pool: PoolId, id: Uuid) -> Result<Answer, Refusal> {
+        self.session_mut(pool, id)?;
+        self.end_session(id, SessionEnd::Closed);
+        Ok(Answer::Done)
+    }
+
+    /// When a session that was last seen then has been silent for too long. Never now, so that
+    /// an expiry of zero does not fire for ever.
+    fn silent_until(&self, last_seen: Instant) -> Instant {
+        (last_seen + self.settings.session_expiry).max(self.now + Millis(1))
+    }
+
+    /// A session without a poll for `session_expiry` ends (seen in public reports: about 5 min).
+    /// A poll that is held counts as one.
+    pub(crate) fn expire_if_silent(&mut self, id: Uuid) {
+        let Some(session) = self.sessions.get(&id) else { return };
+        let last_seen = if session.waiters.is_empty() { session.last_seen } else { self.now };
+        if last_seen + self.settings.session_expiry <= self.now && session.waiters.is_empty() {
+            self.end_session(id, SessionEnd::Expired("no poll for too long"));
+            return;
+        }
+        let timer = self.silent_until(last_seen);
+        self.set_timer(timer, Timer::Session(id));
+        if let Some(session) = self.sessions.get_mut(&id) {
+            session.timer = timer;
+        }
+    }
+
+    /// Ends a session: its polls are answered, its agent is offline, and a job that it was given
+    /// and never took goes back to the queue. A job that it took goes on: only its lock tells.
+    pub(crate) fn end_session(&mut self, id: Uuid, end: SessionEnd) {
+        let Some(session) = self.sessions.remove(&id) else { return };
+        self.clear_timer(session.timer, Timer::Session(id));
+        let (agent, session_id) = (session.agent.0, id.to_string());
+        let because = match end {
+            SessionEnd::Closed => "its agent ended the session",
+            SessionEnd::Expired(because) => because,
+            SessionEnd::AgentRemoved => "the agent was unregistered",
+        };
+        self.tell(match end {
+            SessionEnd::Closed => Fact::SessionClosed { agent, session: session_id },
+            _ => Fact::SessionExpired { agent, session: session_id, because: because.to_owned() },
+        });
+        for waiter in session.waiters {
+            let refusal = match end {
+                SessionEnd::AgentRemoved => Refusal::AgentNotFound(session.agent),
+                _ => Refusal::SessionExpired(id),
+            };
+            self.answer_waiter(waiter, Err(refusal));
+        }
+        let now = self.now;
+        let mut given = None;
+        if let Some(agent) = self.agents.get_mut(&session.agent) {
+            agent.session = None;
+            agent.status_changed = now;
+            given = agent.request;
+        }
+        self.tell(Fact::AgentOffline { agent });
+        if let Some(request) = given {
+            self.requeue_if_not_received(request, because);
+        }
+        self.agent_changed(session.agent);
+    }
+}
