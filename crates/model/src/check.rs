@@ -106,7 +106,7 @@ impl<'s> Checker<'s> {
             return vec![Form::Word(word)];
         }
         if let Some(words) = schema.get("enum").and_then(Json::as_array) {
-            return words.iter().filter_map(Json::as_str).map(Form::Word).collect();
+            return words.iter().map(|word| word.as_str().map_or(Form::Null, Form::Word)).collect();
         }
         vec![Form::Other(schema)]
     }
@@ -232,6 +232,9 @@ impl<'s> Checker<'s> {
             }
             Value::Scalar(_) => {}
             Value::List(items) => {
+                if items.is_empty() && schema.get("minItems").is_some() {
+                    self.report(mark, format!("{subject} is empty"), None);
+                }
                 if let Some(item_schema) = schema.get("items") {
                     for item in items {
                         self.node(item, item.mark, item_schema, &format!("an item of {subject}"));
@@ -393,4 +396,72 @@ fn mistyped(node: &Node, kinds: &[&str]) -> Option<String> {
 fn hint_from(name: &str, about: &str) -> String {
     let first = about.split(['.', '\n']).next().unwrap_or(about);
     format!("`{name}`: {first}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::manifest::{
+        ConfigMap, Deployment, ScaledJob, ScaledObject, Secret, TriggerAuthentication, kubernetes,
+    };
+    use crate::scenario::Scenario;
+    use schemars::schema_for;
+
+    /// What a schema may say, because it is checked here or has nothing to check.
+    const UNDERSTOOD: [&str; 18] = [
+        "$ref",
+        "$defs",
+        "$schema",
+        "title",
+        "description",
+        "default",
+        "type",
+        "format",
+        "minimum",
+        "minItems",
+        "properties",
+        "additionalProperties",
+        "required",
+        "items",
+        "oneOf",
+        "anyOf",
+        "const",
+        "enum",
+    ];
+    /// Patterns that the types themselves check when they read a text, and `rules` for the name.
+    const PATTERNS_CHECKED_ELSEWHERE: [&str; 3] =
+        ["^[0-9]", "^[0-9][^.]*([.][0-9][^.]*)?([.][.] *[0-9].*)?$", "^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$"];
+
+    fn assert_understood(schema: &Json) {
+        let Json::Object(words) = schema else { return };
+        for (word, value) in words {
+            match word.as_str() {
+                "properties" | "$defs" => {
+                    value.as_object().expect("a map").values().for_each(assert_understood)
+                }
+                "pattern" => {
+                    let pattern = value.as_str().expect("a text");
+                    assert!(
+                        PATTERNS_CHECKED_ELSEWHERE.contains(&pattern),
+                        "nobody checks the pattern `{pattern}`"
+                    );
+                }
+                "oneOf" | "anyOf" => value.as_array().expect("a list").iter().for_each(assert_understood),
+                "items" | "additionalProperties" => assert_understood(value),
+                word => assert!(UNDERSTOOD.contains(&word), "nobody checks the schema's `{word}`"),
+            }
+        }
+    }
+
+    #[test]
+    fn every_word_of_our_schemas_is_checked() {
+        assert_understood(&schema_for!(Scenario).to_value());
+        assert_understood(&schema_for!(Deployment).to_value());
+        assert_understood(&schema_for!(ScaledObject).to_value());
+        assert_understood(&schema_for!(ScaledJob).to_value());
+        assert_understood(&schema_for!(TriggerAuthentication).to_value());
+        assert_understood(&schema_for!(Secret).to_value());
+        assert_understood(&schema_for!(ConfigMap).to_value());
+        assert_understood(&schema_for!(kubernetes::Any).to_value());
+    }
 }

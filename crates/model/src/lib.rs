@@ -8,6 +8,7 @@ mod check;
 pub mod event;
 pub mod instant;
 pub mod load;
+pub mod manifest;
 pub mod problem;
 pub mod rules;
 pub mod scenario;

@@ -142,8 +142,10 @@ impl Rules<'_> {
             let count = |field| burst.get(field).and_then(whole).unwrap_or(1);
             jobs_total = jobs_total.saturating_add(count("builds").saturating_mul(count("jobs")));
             for demand in burst.get("demands").map_or(&[][..], Node::items) {
-                if demand.text().is_some_and(|text| text.trim().is_empty()) {
-                    self.report(demand.mark, "an empty demand", None);
+                if let Some(text) = demand.text().filter(|text| !is_demand(text)) {
+                    let message = format!("`{}` is not a demand", shortened(text));
+                    let hint = "write `name` or `name -equals value`".to_owned();
+                    self.report(demand.mark, message, Some(hint));
                 }
             }
         }
@@ -289,6 +291,19 @@ impl Rules<'_> {
                 self.report(node.mark, message, Some(format!("the first is in line {line}")));
             }
         }
+    }
+}
+
+/// The grammar of demands: Azure Pipelines' documentation, "demands".
+fn is_demand(text: &str) -> bool {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    match words.as_slice() {
+        [name] => !name.starts_with('-'),
+        [name, operator, _, ..] => {
+            let known = ["-equals", "-gtVersion"].iter().any(|known| operator.eq_ignore_ascii_case(known));
+            !name.starts_with('-') && known
+        }
+        _ => false,
     }
 }
 

@@ -438,8 +438,8 @@ fn resolve_core(text: &str) -> Kind {
     }
 }
 
-/// sigs.k8s.io/yaml v1.6, goyaml.v2/resolve.go: the YAML that kubectl and the client libraries read.
-/// A date stays a text there (goyaml.v2/decode.go), and so it does here.
+/// go.yaml.in/yaml v2.4, resolve.go, `resolve`: what sigs.k8s.io/yaml, and so kubectl, reads with.
+/// A date stays a text there (decode.go, `scalar`), and so it does here.
 fn resolve_kubernetes(text: &str) -> Kind {
     match text {
         "" | "~" | "null" | "Null" | "NULL" => Kind::Null,
@@ -447,10 +447,11 @@ fn resolve_kubernetes(text: &str) -> Kind {
         "n" | "N" | "no" | "No" | "NO" | "false" | "False" | "FALSE" | "off" | "Off" | "OFF" => {
             Kind::Bool(false)
         }
-        _ => {
+        _ if text.starts_with(|c: char| c.is_ascii_digit() || matches!(c, '+' | '-' | '.')) => {
             let digits = text.replace('_', "");
             integer(&digits, true).or_else(|| float(&digits)).map_or(Kind::Text, Kind::Number)
         }
+        _ => Kind::Text,
     }
 }
 
@@ -461,9 +462,9 @@ fn integer(text: &str, leading_zero_is_octal: bool) -> Option<Number> {
         None => (false, text.strip_prefix('+').unwrap_or(text)),
     };
     let (radix, digits) = match digits.as_bytes() {
-        [b'0', b'x', ..] => (16, &digits[2..]),
-        [b'0', b'o', ..] => (8, &digits[2..]),
-        [b'0', b'b', ..] if leading_zero_is_octal => (2, &digits[2..]),
+        [b'0', b'x' | b'X', ..] => (16, &digits[2..]),
+        [b'0', b'o' | b'O', ..] => (8, &digits[2..]),
+        [b'0', b'b' | b'B', ..] if leading_zero_is_octal => (2, &digits[2..]),
         [b'0', _, ..] if leading_zero_is_octal => (8, &digits[1..]),
         _ => (10, digits),
     };
@@ -477,8 +478,87 @@ fn integer(text: &str, leading_zero_is_octal: bool) -> Option<Number> {
     0_i64.checked_sub_unsigned(magnitude).map(Number::from)
 }
 
+/// A number with a fraction or an exponent; infinities and the like stay texts, JSON has none.
 fn float(text: &str) -> Option<Number> {
     let allowed = |c: char| c.is_ascii_digit() || matches!(c, '.' | 'e' | 'E' | '+' | '-');
     let numeric = text.chars().all(allowed) && text.contains(|c: char| c.is_ascii_digit());
     numeric.then(|| text.parse().ok().and_then(Number::from_f64)).flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kind(text: &str, dialect: Dialect) -> String {
+        match resolve(text, dialect) {
+            Kind::Null => "null".to_owned(),
+            Kind::Bool(value) => value.to_string(),
+            Kind::Number(number) => number.to_string(),
+            Kind::Text => format!("`{text}`"),
+        }
+    }
+
+    #[test]
+    fn a_plain_scalar_is_what_its_dialect_says() {
+        for (text, core, kubernetes) in [
+            ("", "null", "null"),
+            ("~", "null", "null"),
+            ("true", "true", "true"),
+            ("yes", "`yes`", "true"),
+            ("Off", "`Off`", "false"),
+            ("n", "`n`", "false"),
+            ("18", "18", "18"),
+            ("-7", "-7", "-7"),
+            ("0644", "644", "420"),
+            ("0o17", "15", "15"),
+            ("0x1F", "31", "31"),
+            ("0b11", "`0b11`", "3"),
+            ("1_000", "`1_000`", "1000"),
+            ("_1", "`_1`", "`_1`"),
+            ("1.50", "1.5", "1.5"),
+            ("1e3", "1000.0", "1000.0"),
+            ("2.21.0", "`2.21.0`", "`2.21.0`"),
+            ("90s", "`90s`", "`90s`"),
+            ("2026-11-24", "`2026-11-24`", "`2026-11-24`"),
+            (".inf", "`.inf`", "`.inf`"),
+            ("-", "`-`", "`-`"),
+            ("18446744073709551615", "18446744073709551615", "18446744073709551615"),
+            ("-9223372036854775808", "-9223372036854775808", "-9223372036854775808"),
+        ] {
+            assert_eq!(
+                (kind(text, Dialect::Core).as_str(), kind(text, Dialect::Kubernetes).as_str()),
+                (core, kubernetes)
+            );
+        }
+    }
+
+    fn json(text: &str, dialect: Dialect) -> serde_json::Value {
+        let documents = parse("test.yaml", text, dialect).expect("good YAML");
+        documents.first().expect("a document").to_json()
+    }
+
+    #[test]
+    fn quotes_and_tags_make_texts() {
+        let expected = serde_json::json!({ "a": "18", "b": "18", "c": "18", "d": 18 });
+        assert_eq!(json("a: '18'\nb: \"18\"\nc: !!str 18\nd: !!int '18'\n", Dialect::Core), expected);
+        let problems = parse("test.yaml", "a: !secret b", Dialect::Core).expect_err("an unknown tag");
+        assert_eq!(problems[0].to_string(), "test.yaml:1:12: a tag (`!...`) is not understood here");
+    }
+
+    #[test]
+    fn aliases_and_merge_keys_stand_for_what_they_name() {
+        let text = "base: &base { a: 1, b: 2 }\nmore: { <<: *base, b: 3 }\nsame: *base\n";
+        let expected = serde_json::json!({
+            "base": { "a": 1, "b": 2 }, "more": { "b": 3, "a": 1 }, "same": { "a": 1, "b": 2 }
+        });
+        assert_eq!(json(text, Dialect::Kubernetes), expected);
+        assert_eq!(json("a: { <<: 1 }", Dialect::Core), serde_json::json!({ "a": { "<<": 1 } }));
+    }
+
+    #[test]
+    fn a_message_shows_no_more_of_a_text_than_fits() {
+        assert_eq!(shortened("short"), "short");
+        assert_eq!(shortened(&"x".repeat(1000)).len(), 63);
+        assert_eq!(shortened("a\u{1b}[31m"), "a\u{fffd}[31m");
+    }
 }
