@@ -1,0 +1,289 @@
+//! The programs of a local cluster, built from their Go modules once and kept
+//! in the cache under a name that says what they were made of.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::Command;
+
+use super::overlay::{Overlay, short_hash};
+use super::toolchain::Go;
+use super::{LocalError, Progress};
+
+/// The Kubernetes version of the control plane; the launcher's go.mod says the same.
+pub const KUBERNETES: &str = "1.35.4";
+/// The KEDA version of a cluster that names none.
+pub const DEFAULT_KEDA: &str = "2.21.0";
+
+/// The oldest KEDA whose programs take the flags that they are started with.
+const OLDEST_KEDA: (u16, u16) = (2, 10);
+
+/// The launcher's source, carried in this binary so that it can be built anywhere.
+const LAUNCHER_SOURCE: [(&str, &str); 5] = [
+    ("go.mod", include_str!("../../../../kind/local/launcher/go.mod")),
+    ("go.sum", include_str!("../../../../kind/local/launcher/go.sum")),
+    ("main.go", include_str!("../../../../kind/local/launcher/main.go")),
+    ("clock_probe.go", include_str!("../../../../kind/local/launcher/clock_probe.go")),
+    ("supervise.go", include_str!("../../../../kind/local/launcher/supervise.go")),
+];
+
+/// Everything that has to be on disk before a cluster can start.
+#[derive(Debug, Clone)]
+pub struct Programs {
+    /// The control plane in one file.
+    pub launcher: PathBuf,
+    /// KEDA's operator.
+    pub operator: PathBuf,
+    /// KEDA's metrics adapter.
+    pub adapter: PathBuf,
+    /// The folder of KEDA's custom resource definitions.
+    pub crds: PathBuf,
+    /// KEDA's version.
+    pub keda: String,
+    /// Go's version.
+    pub go: String,
+    /// Whether the programs' clocks can run faster than real.
+    pub dilatable: bool,
+}
+
+/// Builds what is not in the cache yet for a cluster with `keda`, able to run at `speed`.
+///
+/// # Errors
+/// [`LocalError`] if Go is missing or differs, a version does not exist, or a build fails.
+pub async fn build(
+    cache: &Path,
+    keda: &str,
+    speed: u32,
+    progress: &Progress<'_>,
+) -> Result<Programs, LocalError> {
+    check_version(keda)?;
+    let go = Go::find().await?;
+    let overlay = match Overlay::of(&go) {
+        Ok(overlay) => Some(overlay),
+        // In real time the programs are built as they are.
+        Err(_) if speed == 1 => None,
+        Err(error) => return Err(error),
+    };
+    let builder = Builder { cache, go: &go, overlay: overlay.as_ref(), progress };
+    let launcher = builder.launcher().await?;
+    let keda_folder = builder.keda(keda).await?;
+    Ok(Programs {
+        launcher: launcher.join("launcher"),
+        operator: keda_folder.join("operator"),
+        adapter: keda_folder.join("adapter"),
+        crds: keda_folder.join("crds"),
+        keda: keda.to_owned(),
+        go: go.version.clone(),
+        dilatable: overlay.is_some(),
+    })
+}
+
+/// A version becomes part of folder names and of a module query: nothing but numbers and dots will do.
+fn check_version(keda: &str) -> Result<(), LocalError> {
+    let numbers: Result<Vec<u16>, _> = keda.split('.').map(str::parse).collect();
+    match numbers.as_deref() {
+        Ok([major, minor, _]) if (*major, *minor) < OLDEST_KEDA => Err(LocalError::TooOld(keda.to_owned())),
+        Ok([_, _, _]) => Ok(()),
+        _ => Err(LocalError::NotAVersion(keda.to_owned())),
+    }
+}
+
+struct Builder<'a> {
+    cache: &'a Path,
+    go: &'a Go,
+    overlay: Option<&'a Overlay>,
+    progress: &'a Progress<'a>,
+}
+
+impl Builder<'_> {
+    async fn launcher(&self) -> Result<PathBuf, LocalError> {
+        let mut hasher = Sha256::new();
+        for (name, text) in LAUNCHER_SOURCE {
+            hasher.update(name);
+            hasher.update(text);
+        }
+        let name = format!("launcher-{KUBERNETES}-{}", short_hash(hasher));
+        self.cached(&name, async |folder: &Path| {
+            let source = folder.join("source");
+            fs::create_dir_all(&source).map_err(|error| folder_error(&source, error))?;
+            for (name, text) in LAUNCHER_SOURCE {
+                let path = source.join(name);
+                fs::write(&path, text).map_err(|error| folder_error(&path, error))?;
+            }
+            let what = format!("Kubernetes {KUBERNETES} control plane");
+            self.go_build(&what, &source, folder, &["."]).await
+        })
+        .await
+    }
+
+    async fn keda(&self, version: &str) -> Result<PathBuf, LocalError> {
+        self.cached(&format!("keda-{version}"), async |folder: &Path| {
+            let what = format!("KEDA {version}");
+            self.progress.step(&format!("downloading {what}"));
+            let module = self.download(version).await?;
+            let crds = folder.join("crds");
+            copy_yaml(&module.join("config").join("crd").join("bases"), &crds)
+                .map_err(|error| folder_error(&crds, error))?;
+            self.go_build(&what, &module, folder, &["./cmd/operator", "./cmd/adapter"]).await
+        })
+        .await
+    }
+
+    /// The folder `name` of the cache, made by `make` if it is not there. Whoever comes second waits.
+    async fn cached(
+        &self,
+        name: &str,
+        make: impl AsyncFnOnce(&Path) -> Result<(), LocalError>,
+    ) -> Result<PathBuf, LocalError> {
+        let overlay = self.overlay.map_or_else(|| "real-time".to_owned(), Overlay::hash);
+        let name = format!("{name}-{}-{overlay}", self.go.version);
+        let programs = self.cache.join("programs");
+        let done = programs.join(&name);
+        if done.exists() {
+            return Ok(done);
+        }
+        fs::create_dir_all(&programs).map_err(|error| folder_error(&programs, error))?;
+        let lock = lock_build(&programs.join(format!("{name}.lock")), self.progress).await?;
+        if !done.exists() {
+            let making = programs.join(format!("{name}.making"));
+            let _ = fs::remove_dir_all(&making); // left by a build that was interrupted
+            fs::create_dir_all(&making).map_err(|error| folder_error(&making, error))?;
+            make(&making).await?;
+            fs::rename(&making, &done).map_err(|error| folder_error(&done, error))?;
+        }
+        drop(lock);
+        Ok(done)
+    }
+
+    /// Builds `packages` of the module at `source` into `folder`, each under its own name.
+    async fn go_build(
+        &self,
+        what: &str,
+        source: &Path,
+        folder: &Path,
+        packages: &[&str],
+    ) -> Result<(), LocalError> {
+        let mut command = self.go.command();
+        command.current_dir(source).args([
+            "build",
+            "-v",
+            "-trimpath",
+            "-buildvcs=false",
+            "-ldflags",
+            "-s -w",
+        ]);
+        if let Some(overlay) = self.overlay {
+            let folder = folder.join("overlay");
+            let list = overlay.write(&folder).map_err(|error| folder_error(&folder, error))?;
+            command.arg("-overlay").arg(list);
+        }
+        // A folder, with its slash, as output keeps the programs' own names.
+        command.arg("-o").arg(folder.join("")).args(packages);
+        self.watch_build(what, command).await
+    }
+
+    /// Runs a build; `-v` prints a package a line, which is the only progress Go shows.
+    async fn watch_build(&self, what: &str, mut command: Command) -> Result<(), LocalError> {
+        let mut child = command
+            .stdin(std::process::Stdio::null())
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::piped())
+            .spawn()
+            .map_err(|error| LocalError::NoGo(error.to_string()))?;
+        let stderr = child.stderr.take().expect("standard error was asked for");
+        let mut lines = BufReader::new(stderr).lines();
+        let (mut compiled, mut said) = (0_u32, Vec::new());
+        while let Ok(Some(line)) = lines.next_line().await {
+            if is_package(&line) {
+                compiled += 1;
+                self.progress.compiled(what, compiled);
+            } else if !line.starts_with("go: downloading ") {
+                said.push(line);
+            }
+        }
+        let status = child.wait().await.map_err(|error| LocalError::NoGo(error.to_string()))?;
+        if status.success() {
+            return Ok(());
+        }
+        Err(LocalError::BuildFailed { what: what.to_owned(), said: last_lines(&said) })
+    }
+
+    async fn download(&self, version: &str) -> Result<PathBuf, LocalError> {
+        let module = format!("github.com/kedacore/keda/v2@v{version}");
+        let failed = |said: String| LocalError::DownloadFailed { module: module.clone(), said };
+        let output = self
+            .go
+            .command()
+            .args(["mod", "download", "-json", &module])
+            .current_dir(self.cache)
+            .output()
+            .await
+            .map_err(|error| LocalError::NoGo(error.to_string()))?;
+        let answer: serde_json::Value = serde_json::from_slice(&output.stdout)
+            .map_err(|_| failed(String::from_utf8_lossy(&output.stderr).trim().to_owned()))?;
+        match (&answer["Dir"], &answer["Error"]) {
+            (serde_json::Value::String(folder), _) => Ok(PathBuf::from(folder)),
+            (_, error) => Err(failed(error.as_str().unwrap_or("no folder in the answer").to_owned())),
+        }
+    }
+}
+
+/// Waits for the lock in a thread of its own: another build may hold it for minutes.
+async fn lock_build(path: &Path, progress: &Progress<'_>) -> Result<File, LocalError> {
+    let file = File::create(path).map_err(|error| folder_error(path, error))?;
+    if file.try_lock().is_ok() {
+        return Ok(file);
+    }
+    progress.step("waiting for another build of the same programs");
+    let locked = tokio::task::spawn_blocking(move || file.lock().map(|()| file)).await;
+    locked.expect("waiting for a lock does not panic").map_err(|error| folder_error(path, error))
+}
+
+fn is_package(line: &str) -> bool {
+    !line.is_empty() && !line.starts_with('#') && !line.contains(": ") && !line.contains(' ')
+}
+
+fn last_lines(lines: &[String]) -> String {
+    const SHOWN: usize = 12;
+    lines[lines.len().saturating_sub(SHOWN)..].join("\n")
+}
+
+fn copy_yaml(from: &Path, to: &Path) -> std::io::Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let path = entry?.path();
+        if let (Some(name), Some("yaml")) = (path.file_name(), path.extension().and_then(|e| e.to_str())) {
+            // Written anew: files of the module cache are read-only, and a copy would be too.
+            fs::write(to.join(name), fs::read(&path)?)?;
+        }
+    }
+    Ok(())
+}
+
+fn folder_error(path: &Path, source: std::io::Error) -> LocalError {
+    LocalError::Folder { path: path.to_owned(), source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_keda_version_is_three_numbers() {
+        assert!(check_version("2.21.0").is_ok());
+        for bad in ["", "2.21", "v2.21.0", "2.21.0-rc1", "../../etc", "2.21.0.1"] {
+            assert!(matches!(check_version(bad), Err(LocalError::NotAVersion(_))), "{bad}");
+        }
+        assert!(matches!(check_version("2.9.3"), Err(LocalError::TooOld(_))));
+    }
+
+    #[test]
+    fn a_package_line_is_told_from_a_message() {
+        assert!(is_package("k8s.io/api/core/v1"));
+        for message in ["# k8s.io/api", "go: downloading x v1", "main.go:5:2: cannot use", ""] {
+            assert!(!is_package(message), "{message}");
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! The supervisor: a process that starts the others on order and kills them
+//! when our end of its standard input closes, in whatever way we end.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::process::{Child, ChildStdin, Command};
+use tokio::sync::watch;
+
+use super::LocalError;
+use super::folder::SUPERVISOR_LOCK;
+
+/// How long the supervisor may take to kill everything, in wall time.
+const END_LIMIT: Duration = Duration::from_secs(20);
+
+/// What to start.
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct Process {
+    /// Its name, unique among those that live.
+    pub(super) name: String,
+    /// The program.
+    pub(super) program: PathBuf,
+    /// Its arguments.
+    pub(super) arguments: Vec<String>,
+    /// Its whole environment.
+    pub(super) environment: BTreeMap<String, String>,
+    /// Its working folder.
+    pub(super) directory: PathBuf,
+    /// The file that gets its output.
+    pub(super) log: PathBuf,
+}
+
+#[derive(Deserialize)]
+struct Report {
+    event: String,
+    name: String,
+    #[serde(default)]
+    pid: u32,
+    #[serde(default)]
+    status: String,
+}
+
+/// What is known of a process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum State {
+    /// It runs, with this process id.
+    Running(u32),
+    /// It did not start, or it ended: this is how.
+    Ended(String),
+}
+
+type States = Arc<Mutex<BTreeMap<String, State>>>;
+
+/// The supervisor's life in our hands. Dropping it ends every process.
+#[derive(Debug)]
+pub(super) struct Supervisor {
+    child: Child,
+    orders: Option<ChildStdin>,
+    states: States,
+    changed: watch::Receiver<()>,
+}
+
+impl Supervisor {
+    /// Starts a supervisor that holds the lock of `folder`.
+    ///
+    /// # Errors
+    /// If the launcher cannot be run.
+    pub(super) fn start(launcher: &Path, folder: &Path) -> Result<Self, LocalError> {
+        let cannot = |source| LocalError::CannotRun { program: launcher.to_owned(), source };
+        let mut child = Command::new(launcher)
+            .arg("supervise")
+            .arg("--lock")
+            .arg(folder.join(SUPERVISOR_LOCK))
+            .env_clear()
+            // A Ctrl-C is ours to handle: it must not reach the cluster before we are done with it.
+            .process_group(0)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::inherit())
+            .spawn()
+            .map_err(cannot)?;
+        let orders = child.stdin.take();
+        let reports = child.stdout.take().expect("standard output was asked for");
+        let states = States::default();
+        let (tell, changed) = watch::channel(());
+        let known = Arc::clone(&states);
+        tokio::spawn(async move {
+            let mut lines = BufReader::new(reports).lines();
+            while let Ok(Some(line)) = lines.next_line().await {
+                let Ok(report) = serde_json::from_str::<Report>(&line) else { continue };
+                let state = match report.event.as_str() {
+                    "started" => State::Running(report.pid),
+                    _ => State::Ended(report.status),
+                };
+                known.lock().expect("nobody panics with the states").insert(report.name, state);
+                if tell.send(()).is_err() {
+                    break;
+                }
+            }
+        });
+        Ok(Self { child, orders, states, changed })
+    }
+
+    /// The process id of the supervisor itself.
+    #[must_use]
+    pub(super) fn id(&self) -> Option<u32> {
+        self.child.id()
+    }
+
+    /// Orders a start and waits until it is known whether the process runs.
+    ///
+    /// # Errors
+    /// [`LocalError::Ended`] if it did not start.
+    pub(super) async fn run(&mut self, process: Process) -> Result<u32, LocalError> {
+        let name = process.name.clone();
+        self.forget(&name);
+        self.order(&serde_json::json!({ "start": process })).await?;
+        loop {
+            match self.state(&name) {
+                Some(State::Running(pid)) => return Ok(pid),
+                Some(State::Ended(status)) => {
+                    return Err(LocalError::Ended { name, status, log: process.log });
+                }
+                None => self.await_change().await?,
+            }
+        }
+    }
+
+    /// What is known of a process.
+    #[must_use]
+    pub(super) fn state(&self, name: &str) -> Option<State> {
+        self.states.lock().expect("nobody panics with the states").get(name).cloned()
+    }
+
+    /// The processes that have ended, and how.
+    #[must_use]
+    pub(super) fn ended(&self) -> Vec<(String, String)> {
+        let states = self.states.lock().expect("nobody panics with the states");
+        let ended = states.iter().filter_map(|(name, state)| match state {
+            State::Ended(status) => Some((name.clone(), status.clone())),
+            State::Running(_) => None,
+        });
+        ended.collect()
+    }
+
+    /// Waits until some process started or ended.
+    ///
+    /// # Errors
+    /// [`LocalError::SupervisorGone`] if the supervisor ended.
+    pub(super) async fn await_change(&mut self) -> Result<(), LocalError> {
+        self.changed.changed().await.map_err(|_| LocalError::SupervisorGone)
+    }
+
+    /// A receiver that is told whenever some process started or ended.
+    #[must_use]
+    pub(super) fn changes(&self) -> watch::Receiver<()> {
+        self.changed.clone()
+    }
+
+    /// Kills everything and waits until it is gone.
+    pub(super) async fn end(&mut self) {
+        self.orders = None;
+        if clock::wall::timeout(END_LIMIT, self.child.wait()).await.is_err() {
+            // The kernel kills the rest with it.
+            let _ = self.child.kill().await;
+        }
+    }
+
+    fn forget(&self, name: &str) {
+        self.states.lock().expect("nobody panics with the states").remove(name);
+    }
+
+    async fn order(&mut self, order: &serde_json::Value) -> Result<(), LocalError> {
+        let orders = self.orders.as_mut().ok_or(LocalError::SupervisorGone)?;
+        orders.write_all(format!("{order}\n").as_bytes()).await.map_err(|_| LocalError::SupervisorGone)
+    }
+}

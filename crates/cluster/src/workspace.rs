@@ -1,0 +1,149 @@
+//! A namespace of the run's own: made, filled with the user's objects as they
+//! are, and removed on every way out.
+
+use kube::api::{ApiResource, DeleteParams, DynamicObject, PostParams, PropagationPolicy};
+use kube::core::GroupVersionKind;
+use kube::discovery::{self, Scope};
+use kube::{Api, Client};
+use serde_json::{Value, json};
+
+use crate::local::NODES_LABEL;
+
+/// Who created an object.
+const FIELD_MANAGER: &str = "poolproof";
+/// The annotation that the admission plug-in PodNodeSelector reads.
+const SELECTOR_ANNOTATION: &str = "scheduler.alpha.kubernetes.io/node-selector";
+
+/// What the cluster did not do.
+#[derive(Debug, thiserror::Error)]
+#[error("the cluster refused {what}: {}", reason(source))]
+pub struct WorkspaceError {
+    /// What was asked.
+    pub what: String,
+    /// What it said.
+    #[source]
+    source: Box<kube::Error>,
+}
+
+fn reason(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) => status.message.clone(),
+        other => other.to_string(),
+    }
+}
+
+/// A namespace whose pods go to nodes of its own.
+#[derive(Clone)]
+pub struct Workspace {
+    client: Client,
+    namespace: String,
+}
+
+impl Workspace {
+    /// Creates the namespace. Its pods go to the nodes with the label value `nodes`.
+    ///
+    /// # Errors
+    /// If the API server refuses.
+    pub async fn create(client: Client, namespace: &str, nodes: &str) -> Result<Self, WorkspaceError> {
+        let object = json!({
+            "apiVersion": "v1",
+            "kind": "Namespace",
+            "metadata": {
+                "name": namespace,
+                "labels": { "app.kubernetes.io/managed-by": "poolproof" },
+                "annotations": { SELECTOR_ANNOTATION: format!("{NODES_LABEL}={nodes}") },
+            },
+        });
+        let workspace = Self { client, namespace: namespace.to_owned() };
+        workspace.apply(&object).await?;
+        Ok(workspace)
+    }
+
+    /// The namespace's name.
+    #[must_use]
+    pub fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
+    /// Creates an object as it is; one that belongs to a namespace goes to this one.
+    ///
+    /// # Errors
+    /// If the API server does not know the kind, or refuses the object.
+    pub async fn apply(&self, object: &Value) -> Result<(), WorkspaceError> {
+        let (api, mut object) = self.api(object).await?;
+        object.metadata.namespace = None;
+        let parameters =
+            PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
+        let what = describe(&object);
+        api.create(&parameters, &object).await.map(|_| ()).map_err(|error| refused(&what, error))
+    }
+
+    /// Deletes an object and, in the background, what it owns. One that is gone already is fine.
+    ///
+    /// # Errors
+    /// If the API server refuses.
+    pub async fn delete(&self, object: &Value) -> Result<(), WorkspaceError> {
+        let (api, object) = self.api(object).await?;
+        let parameters = DeleteParams {
+            propagation_policy: Some(PropagationPolicy::Background),
+            ..DeleteParams::default()
+        };
+        let name = object.metadata.name.clone().unwrap_or_default();
+        match api.delete(&name, &parameters).await {
+            Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+            Err(error) => Err(refused(&describe(&object), error)),
+            Ok(_) => Ok(()),
+        }
+    }
+
+    /// Orders the end of the namespace and of everything in it.
+    ///
+    /// # Errors
+    /// If the API server refuses.
+    pub async fn end(&self) -> Result<(), WorkspaceError> {
+        let object =
+            json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": self.namespace } });
+        self.delete(&object).await
+    }
+
+    /// Whether the namespace still exists.
+    ///
+    /// # Errors
+    /// If the API server does not answer.
+    pub async fn exists(&self) -> Result<bool, WorkspaceError> {
+        let api: Api<k8s_openapi::api::core::v1::Namespace> = Api::all(self.client.clone());
+        let found = api.get_metadata_opt(&self.namespace).await;
+        found.map(|found| found.is_some()).map_err(|error| refused("a look at the namespace", error))
+    }
+
+    async fn api(&self, object: &Value) -> Result<(Api<DynamicObject>, DynamicObject), WorkspaceError> {
+        let object: DynamicObject = serde_json::from_value(object.clone())
+            .map_err(|error| refused("an object without kind", kube::Error::SerdeError(error)))?;
+        let types = object.types.clone().unwrap_or_default();
+        let (group, version) = types.api_version.split_once('/').unwrap_or(("", &types.api_version));
+        let kind = GroupVersionKind::gvk(group, version, &types.kind);
+        let (resource, capabilities): (ApiResource, _) = discovery::pinned_kind(&self.client, &kind)
+            .await
+            .map_err(|error| refused(&describe(&object), error))?;
+        let api = match capabilities.scope {
+            Scope::Namespaced => Api::namespaced_with(self.client.clone(), &self.namespace, &resource),
+            Scope::Cluster => Api::all_with(self.client.clone(), &resource),
+        };
+        Ok((api, object))
+    }
+}
+
+impl std::fmt::Debug for Workspace {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Workspace").field("namespace", &self.namespace).finish_non_exhaustive()
+    }
+}
+
+fn describe(object: &DynamicObject) -> String {
+    let kind = object.types.as_ref().map_or("object", |types| types.kind.as_str());
+    format!("{kind}/{}", object.metadata.name.as_deref().unwrap_or("?"))
+}
+
+fn refused(what: &str, source: kube::Error) -> WorkspaceError {
+    WorkspaceError { what: what.to_owned(), source: Box::new(source) }
+}
