@@ -10,6 +10,7 @@ use serde::Deserialize;
 
 use super::call::{Call, Completion, Failure, FailureKind};
 use super::random::Random;
+use crate::wire::DURATION_VARIABLE;
 
 /// Source of the renewal's times: microsoft/azure-pipelines-agent, src/Agent.Listener/JobDispatcher.cs,
 /// `RenewJobRequestAsync`.
@@ -25,9 +26,6 @@ const BEYOND_THE_LOCK: Millis = Millis::minutes(5);
 /// Source: the same agent, src/Agent.Worker/JobRunner.cs, `CompleteJobAsync`.
 const COMPLETION_TRIES: u32 = 5;
 const COMPLETION_PAUSE: Millis = Millis::seconds(5);
-
-/// The variable that says how long the emulated worker works, in milliseconds of scenario time.
-const DURATION_VARIABLE: &str = "poolproof.durationMillis";
 
 /// What the agent needs of a `PipelineAgentJobRequest`.
 #[derive(Debug, Clone, PartialEq, Eq)]

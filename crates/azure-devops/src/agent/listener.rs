@@ -14,6 +14,7 @@ use super::calls::Calls;
 use super::exit_code;
 use super::job::{Job, JobMessage, Want, canceled_job};
 use super::random::Random;
+use crate::wire::{CANCEL_MESSAGE, JOB_MESSAGE};
 
 /// `_sessionCreationRetryInterval`.
 const SESSION_PAUSE: Millis = Millis::seconds(30);
@@ -354,9 +355,9 @@ impl Listener {
     }
 
     fn message(&mut self, now: Instant, message: u64, kind: &str, body: &str, outputs: &mut Vec<Output>) {
-        let delete = if kind.eq_ignore_ascii_case("PipelineAgentJobRequest") {
+        let delete = if kind.eq_ignore_ascii_case(JOB_MESSAGE) {
             self.job_message(now, body, outputs)
-        } else if kind.eq_ignore_ascii_case("JobCancellation") {
+        } else if kind.eq_ignore_ascii_case(CANCEL_MESSAGE) {
             let canceled = self.cancellation(now, body, outputs);
             canceled || !(self.settings.once && self.job_received)
         } else {
