@@ -101,12 +101,13 @@ async fn next(
 }
 
 type Answered = (Option<Connection>, Result<Answer, Failure>);
+type UnderWay = Pin<Box<dyn Future<Output = Answered> + Send>>;
 
 /// The calls under way, each with its connection, and connections between calls.
 struct Calls<'agent> {
     address: Arc<Address>,
     registration: &'agent Registration,
-    under_way: Vec<(CallId, Pin<Box<dyn Future<Output = Answered> + Send>>)>,
+    under_way: Vec<(CallId, UnderWay)>,
     idle: Vec<Connection>,
 }
 

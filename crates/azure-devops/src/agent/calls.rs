@@ -110,7 +110,7 @@ impl Calls {
 
     /// When something is due next.
     pub(super) fn next_deadline(&self) -> Option<Instant> {
-        self.under_way.iter().map(|entry| entry.due()).min()
+        self.under_way.iter().map(UnderWay::due).min()
     }
 
     /// Sends again what is due, and takes back one call whose time is over.

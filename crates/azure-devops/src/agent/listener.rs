@@ -136,7 +136,7 @@ impl Listener {
     pub fn answer(&mut self, now: Instant, id: CallId, answer: Result<Answer, Failure>) -> Vec<Output> {
         let mut outputs = Vec::new();
         if let Some((call, answer)) = self.calls.answered(now, id, answer, &mut self.random) {
-            self.answered(now, call, answer, &mut outputs);
+            self.answered(now, &call, answer, &mut outputs);
         }
         outputs
     }
@@ -165,7 +165,7 @@ impl Listener {
         while !self.ended
             && let Some((call, failure)) = self.calls.advance(now, &mut outputs)
         {
-            self.answered(now, call, Err(failure), &mut outputs);
+            self.answered(now, &call, Err(failure), &mut outputs);
         }
         while !self.ended
             && let Some(want) = self.job.as_mut().and_then(|job| job.advance(now))
@@ -201,7 +201,7 @@ impl Listener {
     fn answered(
         &mut self,
         now: Instant,
-        call: Call,
+        call: &Call,
         answer: Result<Answer, Failure>,
         outputs: &mut Vec<Output>,
     ) {
