@@ -1,1 +1,45 @@
 //! An event log gives findings.
+//!
+//! [`verify`] folds a log into a history and holds every rule against it. It
+//! knows the event vocabulary and the documented rules of KEDA, the HPA, the
+//! kubelet and Azure DevOps, each cited where it is used, and shares no code with
+//! what produced the log: an oracle that does agrees with its bugs.
+//!
+//! Reading order: [`report`] (what comes out), `history` (what the log says),
+//! `bounds` (what the documentation allows), `rules` (one file a noun), `verdict`.
+//!
+//! Absent on purpose: input and output, clocks, exit codes.
+
+mod aggregate;
+mod bounds;
+mod count;
+mod history;
+mod hpa;
+mod log;
+mod measure;
+pub mod measurements;
+mod render;
+pub mod report;
+mod rules;
+pub mod series;
+mod stages;
+mod verdict;
+mod words;
+
+#[cfg(test)]
+mod testing;
+
+pub use aggregate::{Aggregate, RuleShare, aggregate};
+pub use log::{LogError, read_log};
+pub use report::{Finding, Report, Severity, Verdict};
+pub use rules::{Rule, rules};
+
+use model::Event;
+
+/// Judges a run by its log.
+#[must_use]
+pub fn verify(events: impl IntoIterator<Item = Event>) -> Report {
+    let history = history::History::of(events);
+    let judged = rules::judge(&history);
+    verdict::report(&history, judged)
+}

@@ -1,0 +1,64 @@
+//! Agents: whoever registers is unregistered in the end.
+
+use model::event::Outcome;
+use model::scenario::Expectation;
+
+use super::{Breach, Judged, Rule};
+use crate::history::History;
+use crate::report::Severity;
+
+const DEREGISTER: Rule = Rule {
+    name: "agents_deregister",
+    severity: Severity::Violation,
+    about: "once the workload is deleted and its pods are gone, no agent is left in the pool but placeholders",
+    source: "an agent leaves the pool by `config.sh remove` only; one that is killed stays in it, offline",
+};
+
+pub(super) const RULES: &[Rule] = &[DEREGISTER];
+
+pub(super) fn judge(history: &History, judged: &mut Judged) {
+    let expected = history.started.iter().flat_map(|started| &started.scenario.expect);
+    if !expected.into_iter().any(|expectation| *expectation == Expectation::AgentsDeregister) {
+        return;
+    }
+    if matches!(history.finished, None | Some((_, Outcome::Interrupted | Outcome::Failed, _))) {
+        judged.skip(&DEREGISTER, "pool", "the run did not come to its end, so agents had no chance to leave");
+        return;
+    }
+    for (id, agent) in &history.agents {
+        let Some(registered) =
+            agent.registered.last().filter(|_| agent.is_registered() && !agent.placeholder)
+        else {
+            continue;
+        };
+        let online = agent.presence.last() == 1;
+        let pod = history.pod_of(*id, *registered);
+        let (state, because) = match pod {
+            Some(pod) if pod.gone.is_some() => {
+                let gone = pod.gone.unwrap_or_default();
+                (
+                    format!("orphaned: its pod {} was gone at {gone}", pod.name),
+                    "the pod ended before the agent had unregistered",
+                )
+            }
+            Some(pod) => (
+                format!("its pod {} is still there", pod.name),
+                "the pod did not end although the workload was deleted",
+            ),
+            None => ("no pod of its name is known".to_owned(), "nobody is left to unregister it"),
+        };
+        judged.find(
+            &DEREGISTER,
+            history.end,
+            Breach {
+                subject: format!("agent {}", history.agent_name(*id)),
+                measured: format!(
+                    "registered at {registered}, {} at the end; {state}",
+                    if online { "online" } else { "offline" }
+                ),
+                bound: "unregistered".to_owned(),
+                because: because.to_owned(),
+            },
+        );
+    }
+}

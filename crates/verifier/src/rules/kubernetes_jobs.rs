@@ -1,0 +1,186 @@
+//! A ScaledJob's Kubernetes Jobs: created in time and for work that was seen, never more than the maximum, never
+//! deleted unfinished.
+//!
+//! Left out: how many Jobs each strategy creates in a poll.
+
+use model::Instant;
+
+use super::tracking::{Tracking, tracked};
+use super::{Breach, Judged, Rule};
+use crate::bounds::creating;
+use crate::history::History;
+use crate::report::Severity;
+use crate::words::span;
+
+const LATE: Rule = Rule {
+    name: "late_job_creation",
+    severity: Severity::Violation,
+    about: "with no unfinished Job, the poll that reads work creates one (any strategy but custom)",
+    source: "keda pkg/scaling/executor/scale_jobs.go, RequestJobScale and getScalingDecision",
+};
+const WITHOUT_DEMAND: Rule = Rule {
+    name: "job_creation_without_demand",
+    severity: Severity::Violation,
+    about: "Jobs beyond minReplicaCount are created only in a poll that reads work",
+    source: "keda pkg/scaling/executor/scale_jobs.go, RequestJobScale",
+};
+const ABOVE_MAX: Rule = Rule {
+    name: "unfinished_jobs_above_max",
+    severity: Severity::Violation,
+    about: "unfinished Jobs never exceed maxReplicaCount (strategies default, accurate and eager)",
+    source: "keda pkg/scaling/executor/scale_jobs.go, GetEffectiveMaxScale of each strategy",
+};
+const DELETED: Rule = Rule {
+    name: "unfinished_job_deleted",
+    severity: Severity::Violation,
+    about: "no unfinished Job is deleted: KEDA does so only when its spec changed, before 2.14.1 at every reconcile",
+    source: "keda controllers/keda/scaledjob_controller.go, deletePreviousVersionScaleJobs",
+};
+
+pub(super) const RULES: &[Rule] = &[LATE, WITHOUT_DEMAND, ABOVE_MAX, DELETED];
+
+pub(super) fn judge(history: &History, judged: &mut Judged) {
+    let objects: Vec<&String> = history
+        .targets
+        .iter()
+        .filter(|(_, target)| target.scale.scaler == "ScaledJob")
+        .map(|(name, _)| name)
+        .collect();
+    if objects.is_empty() {
+        return;
+    }
+    judge_deletions(history, judged);
+    if objects.len() > 1 {
+        for (object, rule) in
+            objects.iter().flat_map(|object| [LATE, WITHOUT_DEMAND, ABOVE_MAX].map(|rule| (*object, rule)))
+        {
+            judged.skip(
+                &rule,
+                object.clone(),
+                "there are several ScaledJobs, and a Job does not tell whose it is",
+            );
+        }
+        return;
+    }
+    judge_maximum(history, judged);
+    let tracked = tracked(history, "ScaledJob", |object, because| {
+        judged.skip(&LATE, object.clone(), because.clone());
+        judged.skip(&WITHOUT_DEMAND, object, because);
+    });
+    for tracking in &tracked {
+        judge_demand(tracking, judged);
+        judge_lateness(tracking, judged);
+    }
+}
+
+fn judge_deletions(history: &History, judged: &mut Judged) {
+    let until = history.judged_until();
+    for (name, job) in &history.kubernetes_jobs {
+        let Some(deleted) = job.deleted.filter(|deleted| *deleted < until || history.draining.is_none())
+        else {
+            continue;
+        };
+        if job.finished.is_none_or(|finished| finished > deleted) {
+            judged.find(
+                &DELETED,
+                deleted,
+                Breach {
+                    subject: format!("Job/{name}"),
+                    measured: "deleted unfinished".to_owned(),
+                    bound: "deleted only when Complete or Failed".to_owned(),
+                    because: "its pod goes with it, whatever its agent does".to_owned(),
+                },
+            );
+        }
+    }
+}
+
+fn judge_maximum(history: &History, judged: &mut Judged) {
+    for target in history.targets.values().filter(|target| target.scale.scaler == "ScaledJob") {
+        let scale = &target.scale;
+        if scale.strategy.as_deref() == Some("custom") || scale.min > scale.max {
+            judged.skip(
+                &ABOVE_MAX,
+                scale.name.clone(),
+                "strategy custom, or a minimum above the maximum, may exceed it",
+            );
+            continue;
+        }
+        let unfinished = history.unfinished_kubernetes_jobs();
+        let until = history.judged_until();
+        if let Some(above) = unfinished.plateaus(until).find(|plateau| plateau.value > scale.max) {
+            judged.find(
+                &ABOVE_MAX,
+                above.from,
+                Breach {
+                    subject: format!("ScaledJob/{}", scale.name),
+                    measured: format!(
+                        "{} unfinished Jobs for {}",
+                        above.value,
+                        span(above.until.since(above.from))
+                    ),
+                    bound: format!("at most {}", scale.max),
+                    because: format!("maxReplicaCount is {}", scale.max),
+                },
+            );
+        }
+    }
+}
+
+fn judge_demand(tracking: &Tracking, judged: &mut Judged) {
+    let bounds = &tracking.bounds;
+    for change in tracking.replicas.changes() {
+        if change.to <= change.from || change.to <= tracking.target.scale.min {
+            continue;
+        }
+        let most = creating(tracking.target.scale.max);
+        let since = change.at - bounds.read - bounds.slack - most;
+        let seen = tracking.seen_between(since, change.at + bounds.slack);
+        if !seen.iter().any(|seen| seen.good && seen.active) {
+            judged.find(
+                &WITHOUT_DEMAND,
+                change.at,
+                Breach {
+                    subject: tracking.subject.clone(),
+                    measured: format!("unfinished Jobs went from {} to {}", change.from, change.to),
+                    bound: "a poll that reads work first".to_owned(),
+                    because: format!(
+                        "no read in the {} before found work that counts",
+                        span(change.at.since(since))
+                    ),
+                },
+            );
+        }
+    }
+}
+
+fn judge_lateness(tracking: &Tracking, judged: &mut Judged) {
+    if tracking.target.scale.strategy.as_deref() == Some("custom") {
+        judged.skip(&LATE, tracking.subject.clone(), "strategy custom may hold Jobs back");
+        return;
+    }
+    let allowed = tracking.bounds.activation();
+    for plateau in tracking.replicas.plateaus(tracking.until).filter(|plateau| plateau.value == 0) {
+        let mut wanted: Option<Instant> = None;
+        let seen = tracking.seen_between(plateau.from, plateau.until);
+        let last = [(plateau.until, false)];
+        for (at, wants) in seen.iter().map(|seen| (seen.at, seen.good && seen.active)).chain(last) {
+            if let Some(since) = wanted.filter(|since| at.since(*since) > allowed) {
+                judged.find(
+                    &LATE,
+                    since + allowed,
+                    Breach {
+                        subject: tracking.subject.clone(),
+                        measured: format!("no Job {} after a poll read work", span(at.since(since))),
+                        bound: format!("created within {}", span(allowed)),
+                        because:
+                            "the poll that reads work creates Jobs, unless as many are unfinished already"
+                                .to_owned(),
+                    },
+                );
+                break;
+            }
+            wanted = if wants { wanted.or(Some(at)) } else { None };
+        }
+    }
+}

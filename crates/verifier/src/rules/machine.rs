@@ -1,0 +1,158 @@
+//! The machine and the nodes: whether they were good enough for a judgement.
+//!
+//! The limits follow from what dilated clocks do: at twenty times the wall clock's speed HPA reads stay
+//! 15.1 to 15.3 s apart; at the point where a machine is too slow, they spread over 0 to 17.5 s and more.
+
+use model::{Instant, Millis};
+
+use super::tracking::tracked;
+use super::{Breach, Judged, Rule};
+use crate::history::History;
+use crate::report::Severity;
+use crate::words::span;
+
+/// The mean lateness of the clock probe.
+const MEAN_LATENESS: Millis = Millis(500);
+/// The worst lateness of the clock probe.
+const WORST_LATENESS: Millis = Millis::seconds(10);
+/// Ticks later than a second, in percent.
+const LATE_TICKS: u64 = 2;
+/// Answers of the service slower than a second, in percent.
+const SLOW_ANSWERS: u64 = 2;
+/// What counts as a slow answer.
+pub(crate) const SLOW_ANSWER: Millis = Millis::seconds(1);
+/// HPA reads are this far apart, less and more than that is odd.
+const SYNC_SPACING: (Millis, Millis) = (Millis(14_000), Millis(20_000));
+/// Odd spacings, in percent.
+const ODD_SPACINGS: u64 = 20;
+/// Shares of fewer than this say nothing.
+const SHARE_OF: usize = 10;
+
+const TOO_SLOW: Rule = Rule {
+    name: "machine_too_slow",
+    severity: Severity::Inconclusive,
+    about: "clocks kept time: the probe's ticks, the service's answers and the spacing of HPA reads were on time",
+    source: "events clock.quality and scaler.read; HPA sync period: kubernetes \
+             pkg/controller/podautoscaler/config/v1alpha1/defaults.go",
+};
+const NODE_NOT_READY: Rule = Rule {
+    name: "node_not_ready",
+    severity: Severity::Inconclusive,
+    about: "no node was lost that the scenario did not lose on purpose",
+    source: "kubernetes pkg/controller/nodelifecycle, Event NodeNotReady",
+};
+
+pub(super) const RULES: &[Rule] = &[TOO_SLOW, NODE_NOT_READY];
+
+pub(super) fn judge(history: &History, judged: &mut Judged) {
+    judge_probe(history, judged);
+    judge_answers(history, judged);
+    judge_syncs(history, judged);
+    for event in &history.kubernetes_events {
+        if event.object.starts_with("Node/") && event.reason == "NodeNotReady" {
+            judged.find(
+                &NODE_NOT_READY,
+                event.at,
+                Breach {
+                    subject: event.object.clone(),
+                    measured: event.message.clone(),
+                    bound: "ready throughout".to_owned(),
+                    because: "the scenario loses no node, so the machine or the cluster broke".to_owned(),
+                },
+            );
+        }
+    }
+}
+
+fn too_slow(history: &History, subject: &str, measured: String, bound: String) -> Breach {
+    let speed = history.started.as_ref().map_or(1, |started| started.speed);
+    let because =
+        format!("the machine is too slow for {speed} times the wall clock's speed; run it slower or alone");
+    Breach { subject: subject.to_owned(), measured, bound, because }
+}
+
+fn judge_probe(history: &History, judged: &mut Judged) {
+    let ticks: u64 = history.clock.iter().map(|sample| u64::from(sample.ticks)).sum();
+    let Some(worst) = history.clock.iter().map(|sample| sample.late_ms_max).max() else { return };
+    let mean = mean_lateness(history);
+    let late: u64 = history.clock.iter().map(|sample| u64::from(sample.late_ticks)).sum();
+    let mut find =
+        |measured, bound| judged.find(&TOO_SLOW, history.end, too_slow(history, "clock", measured, bound));
+    if mean > MEAN_LATENESS {
+        find(
+            format!("ticks were {} late on average", span(mean)),
+            format!("at most {}", span(MEAN_LATENESS)),
+        );
+    }
+    if Millis(worst) > WORST_LATENESS {
+        find(format!("a tick was {} late", span(Millis(worst))), format!("at most {}", span(WORST_LATENESS)));
+    }
+    if ticks > 0 && late.saturating_mul(100) > ticks.saturating_mul(LATE_TICKS) {
+        find(
+            format!("{late} of {ticks} ticks were more than a second late"),
+            format!("at most {LATE_TICKS} %"),
+        );
+    }
+}
+
+/// The mean lateness over all samples, each with the weight of its ticks.
+pub(crate) fn mean_lateness(history: &History) -> Millis {
+    let ticks = history.clock.iter().fold(0_u64, |sum, sample| sum.saturating_add(u64::from(sample.ticks)));
+    let late = history.clock.iter().fold(0_u64, |sum, sample| {
+        sum.saturating_add(sample.late_ms_mean.saturating_mul(u64::from(sample.ticks)))
+    });
+    Millis(late.checked_div(ticks).unwrap_or_default())
+}
+
+fn judge_answers(history: &History, judged: &mut Judged) {
+    let slow: Vec<Instant> =
+        history.reads.iter().filter(|read| read.latency > SLOW_ANSWER).map(|read| read.at).collect();
+    let all = history.reads.len();
+    if let Some(first) = slow.first().filter(|_| all >= SHARE_OF && share(slow.len(), all, SLOW_ANSWERS)) {
+        let measured =
+            format!("{} of {all} reads took longer than {} of scenario time", slow.len(), span(SLOW_ANSWER));
+        judged.find(
+            &TOO_SLOW,
+            *first,
+            too_slow(history, "service", measured, format!("at most {SLOW_ANSWERS} %")),
+        );
+    }
+}
+
+/// Only where every read is an HPA sync's can their spacing be told from that of polls.
+fn judge_syncs(history: &History, judged: &mut Judged) {
+    for tracking in
+        tracked(history, "ScaledObject", |_, _| {}).iter().filter(|tracking| tracking.only_syncs_read)
+    {
+        let pairs: Vec<(Instant, Millis)> = tracking
+            .seen
+            .windows(2)
+            .skip(1)
+            .filter_map(|pair| match pair {
+                [before, after] if before.good && after.good => Some((after.at, after.at.since(before.at))),
+                _ => None,
+            })
+            .collect();
+        let odd: Vec<&(Instant, Millis)> =
+            pairs.iter().filter(|(_, gap)| *gap < SYNC_SPACING.0 || *gap > SYNC_SPACING.1).collect();
+        if let Some((at, gap)) =
+            odd.first().filter(|_| pairs.len() >= SHARE_OF && share(odd.len(), pairs.len(), ODD_SPACINGS))
+        {
+            let measured = format!(
+                "{} of {} HPA reads were not 15 s apart, the first {}",
+                odd.len(),
+                pairs.len(),
+                span(*gap)
+            );
+            judged.find(
+                &TOO_SLOW,
+                *at,
+                too_slow(history, &tracking.subject, measured, format!("at most {ODD_SPACINGS} %")),
+            );
+        }
+    }
+}
+
+fn share(part: usize, whole: usize, percent: u64) -> bool {
+    (part as u64).saturating_mul(100) > (whole as u64).saturating_mul(percent)
+}

@@ -1,0 +1,219 @@
+//! Raises of a ScaledObject's replicas: only for work that was seen, in time, and no faster than the HPA can.
+
+use model::{Instant, Millis};
+
+use super::tracking::{Tracking, tracked};
+use super::{Breach, Judged, Rule};
+use crate::history::{Change, History, Plateau};
+use crate::hpa::SYNC_PERIOD;
+use crate::report::Severity;
+use crate::words::span;
+
+const WITHOUT_DEMAND: Rule = Rule {
+    name: "raise_without_demand",
+    severity: Severity::Violation,
+    about: "replicas rise only to what the queue, as KEDA read it, asked for within the HPA's window",
+    source: "kubernetes pkg/controller/podautoscaler/horizontal.go, stabilizeRecommendation; \
+             keda pkg/scaling/executor/scale_scaledobjects.go, RequestScale",
+};
+const LATE: Rule = Rule {
+    name: "late_raise",
+    severity: Severity::Violation,
+    about: "replicas rise within a poll (from zero) or an HPA sync (from one) once the queue asks for more",
+    source: "keda pkg/scaling/scale_handler.go, startScaleLoop; \
+             kubernetes pkg/controller/podautoscaler/horizontal.go, reconcileAutoscaler",
+};
+const BEYOND_GROWTH: Rule = Rule {
+    name: "raise_beyond_growth_limit",
+    severity: Severity::Inconclusive,
+    about: "one HPA sync raises by no more than its growth limit, and syncs are 15 s apart: nothing else may raise",
+    source: "kubernetes pkg/controller/podautoscaler/horizontal.go, calculateScaleUpLimit and \
+             calculateScaleUpLimitWithScalingRules",
+};
+
+pub(super) const RULES: &[Rule] = &[WITHOUT_DEMAND, LATE, BEYOND_GROWTH];
+
+pub(super) fn judge(history: &History, judged: &mut Judged) {
+    let tracked = tracked(history, "ScaledObject", |object, because| {
+        for rule in RULES {
+            judged.skip(rule, object.clone(), because.clone());
+        }
+    });
+    for tracking in &tracked {
+        for change in tracking.replicas.changes().filter(|change| change.to > change.from) {
+            judge_demand(tracking, change, judged);
+            judge_growth(tracking, change, judged);
+        }
+        for plateau in tracking.replicas.plateaus(tracking.until) {
+            judge_lateness(tracking, plateau, judged);
+        }
+    }
+}
+
+/// Whether a change is KEDA's own: out of zero or of the idle count, or up to the minimum.
+fn is_activation(tracking: &Tracking, change: Change) -> bool {
+    change.from == 0
+        || tracking.target.scale.idle == Some(change.from)
+        || change.to <= tracking.target.scale.min
+}
+
+fn judge_demand(tracking: &Tracking, change: Change, judged: &mut Judged) {
+    let bounds = &tracking.bounds;
+    // The HPA's own minimum needs no demand, nor does KEDA's.
+    if change.to <= tracking.target.scale.min {
+        return;
+    }
+    let (since, what) = if is_activation(tracking, change) {
+        (change.at - bounds.poll - bounds.read - bounds.slack, "a poll")
+    } else if tracking.hpa.window_pulls_up() {
+        (change.at - bounds.window - bounds.sync - bounds.slack, "the scale-down window")
+    } else {
+        (change.at - bounds.sync - bounds.slack, "an HPA sync")
+    };
+    let seen = tracking.seen_between(since, change.at + bounds.slack);
+    let good = seen.iter().filter(|seen| seen.good);
+    let allowed = good.clone().filter(|seen| seen.active).map(|seen| seen.high).max().unwrap_or_default();
+    if change.to <= allowed.max(tracking.target.scale.min) {
+        return;
+    }
+    let highest = good.map(|seen| seen.count).max();
+    let because = match highest {
+        None => format!(
+            "no read of the queue succeeded in the {} before, which is the time of {what}",
+            span(change.at.since(since))
+        ),
+        Some(count) => format!(
+            "in the {} before, which is the time of {what}, the queue never held more than {count} jobs that count",
+            span(change.at.since(since))
+        ),
+    };
+    judged.find(
+        &WITHOUT_DEMAND,
+        change.at,
+        Breach {
+            subject: tracking.subject.clone(),
+            measured: format!("raised from {} to {}", change.from, change.to),
+            bound: format!("at most {}", allowed.max(tracking.target.scale.min)),
+            because,
+        },
+    );
+}
+
+fn judge_growth(tracking: &Tracking, change: Change, judged: &mut Judged) {
+    let bounds = &tracking.bounds;
+    let earlier = |period: Millis| {
+        let since = change.at - (period - bounds.slack);
+        let raises =
+            tracking.replicas.changes().filter(|raise| raise.to > raise.from && raise.at < change.at);
+        raises
+            .filter(|raise| raise.at > since && raise.from > 0)
+            .fold(0_u32, |sum, raise| sum.saturating_add(raise.to - raise.from))
+    };
+    let limit = if is_activation(tracking, change) {
+        tracking.floor()
+    } else {
+        tracking.hpa.growth_limit(change.from, earlier).max(tracking.floor())
+    };
+    let breach = |measured, bound, because: &str| Breach {
+        subject: tracking.subject.clone(),
+        measured,
+        bound,
+        because: format!("{because}; something else changed the replicas, or the log misses changes"),
+    };
+    if change.to > limit {
+        let measured = format!("raised from {} to {} at once", change.from, change.to);
+        judged.find(
+            &BEYOND_GROWTH,
+            change.at,
+            breach(measured, format!("at most {limit}"), "the HPA does not grow that fast"),
+        );
+    }
+    // Write to write: a sync period, less what the read before the earlier write took.
+    let least = SYNC_PERIOD - bounds.read - bounds.slack;
+    let before = tracking.replicas.changes().take_while(|raise| raise.at < change.at).last();
+    let before = before.filter(|raise| raise.to > raise.from && !is_activation(tracking, *raise));
+    if let Some(before) =
+        before.filter(|before| !is_activation(tracking, change) && change.at.since(before.at) < least)
+    {
+        let measured = format!(
+            "raised to {} and {} later to {}",
+            before.to,
+            span(change.at.since(before.at)),
+            change.to
+        );
+        judged.find(
+            &BEYOND_GROWTH,
+            change.at,
+            breach(measured, format!("{} apart", span(least)), "HPA syncs are 15 s apart"),
+        );
+    }
+}
+
+fn judge_lateness(tracking: &Tracking, plateau: Plateau, judged: &mut Judged) {
+    let resting = tracking.rest().is_some_and(|rest| plateau.value == rest && rest < tracking.floor());
+    if plateau.value >= tracking.target.scale.max || (!resting && tracking.hpa.never_raises()) {
+        return;
+    }
+    let (wants, allowed): (fn(&super::tracking::Seen, u32) -> bool, Millis) = if resting || plateau.value == 0
+    {
+        (|seen, _| seen.active, tracking.bounds.activation())
+    } else {
+        (|seen, value| seen.low > value, raise_time(tracking))
+    };
+    let start = plateau.from.max(tracking.target.at);
+    let mut wanted =
+        tracking.last_good(start).filter(|seen| wants(seen, plateau.value)).map(|seen| (start, seen.count));
+    let late = |wanted: Option<(Instant, u64)>, until: Instant, judged: &mut Judged| {
+        let Some((since, count)) = wanted else { return false };
+        let blind = tracking.blind_between(since, until);
+        let took = until.since(since) - blind;
+        if took > allowed {
+            judged.find(&LATE, since + allowed, late_breach(tracking, plateau, (count, took, allowed)));
+        }
+        took > allowed
+    };
+    for seen in tracking.seen_between(start, plateau.until) {
+        if seen.good && wants(seen, plateau.value) {
+            wanted.get_or_insert((seen.at, seen.count));
+        } else {
+            // A failed read costs a sync, so the wait starts again with the next good one.
+            if late(wanted.take(), seen.at, judged) {
+                return;
+            }
+        }
+    }
+    late(wanted, plateau.until, judged);
+}
+
+/// From a read that asks for more to the raise.
+fn raise_time(tracking: &Tracking) -> Millis {
+    let bounds = &tracking.bounds;
+    let stalled = u64::from(tracking.hpa.a_sync_may_stall());
+    bounds.syncs(1 + stalled + bounds.syncs_per_conflict) + tracking.hpa.raise_delay() + bounds.slack
+}
+
+fn late_breach(
+    tracking: &Tracking,
+    plateau: Plateau,
+    (count, took, allowed): (u64, Millis, Millis),
+) -> Breach {
+    let because = if plateau.value == 0 {
+        format!(
+            "KEDA reads the queue every {} and leaves zero in the poll that finds work; one conflicting write costs another poll",
+            span(tracking.bounds.poll)
+        )
+    } else {
+        "the HPA syncs every 15 s and raises in the first sync that reads more work than the replicas are for"
+            .to_owned()
+    };
+    Breach {
+        subject: tracking.subject.clone(),
+        measured: format!(
+            "stayed at {} for {} while the queue held {count} jobs that count",
+            plateau.value,
+            span(took)
+        ),
+        bound: format!("raised within {}", span(allowed)),
+        because,
+    }
+}

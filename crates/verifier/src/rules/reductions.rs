@@ -1,0 +1,247 @@
+//! Reductions of a ScaledObject's replicas: not before the window or the cool-down is over, and not long after.
+
+use model::Instant;
+
+use super::tracking::{Tracking, tracked};
+use super::{Breach, Judged, Rule};
+use crate::bounds::LAST_ACTIVE_ROUNDING;
+use crate::history::{Change, History, Plateau};
+use crate::report::Severity;
+use crate::words::span;
+
+const EARLY: Rule = Rule {
+    name: "early_reduction",
+    severity: Severity::Violation,
+    about: "replicas fall only after the scale-down window, or to zero after the cool-down, and never while reads fail",
+    source: "kubernetes pkg/controller/podautoscaler/horizontal.go, stabilizeRecommendation; \
+             keda pkg/scaling/executor/scale_scaledobjects.go, scaleToZeroOrIdle",
+};
+const LATE: Rule = Rule {
+    name: "late_return",
+    severity: Severity::Violation,
+    about: "replicas fall in the first HPA sync after the scale-down window, or to zero in the first poll after the cool-down",
+    source: "kubernetes pkg/controller/podautoscaler/horizontal.go, stabilizeRecommendation; \
+             keda pkg/scaling/executor/scale_scaledobjects.go, scaleToZeroOrIdle",
+};
+
+pub(super) const RULES: &[Rule] = &[EARLY, LATE];
+
+pub(super) fn judge(history: &History, judged: &mut Judged) {
+    let tracked = tracked(history, "ScaledObject", |object, because| {
+        for rule in RULES {
+            judged.skip(rule, object.clone(), because.clone());
+        }
+    });
+    for tracking in &tracked {
+        for change in tracking.replicas.changes().filter(|change| change.to < change.from) {
+            if tracking.rest() == Some(change.to) && change.to < tracking.floor() {
+                judge_early_rest(tracking, change, judged);
+            } else if change.from <= tracking.target.scale.max {
+                judge_early_sync(tracking, change, judged);
+            }
+        }
+        for plateau in tracking.replicas.plateaus(tracking.until) {
+            judge_late_sync(tracking, plateau, judged);
+            judge_late_rest(tracking, plateau, judged);
+        }
+        if !tracking.hpa.lowers_at_once() {
+            judged.skip(&LATE, tracking.subject.clone(), "its scaleDown policies lower it step by step");
+        }
+    }
+}
+
+/// When a sync last had a proposal of at least `replicas`, at the earliest, before `before`; and the proposal's count.
+fn last_proposal(tracking: &Tracking, replicas: u32, before: Instant) -> Option<(Instant, u64)> {
+    let mut last = None;
+    let mut since: Option<Instant> = None;
+    for seen in tracking.seen_between(Instant::START, before) {
+        let running = tracking.replicas.at(seen.at).is_some_and(|now| now > 0);
+        if !seen.good || !running || seen.low < replicas {
+            since = None;
+            continue;
+        }
+        let start = *since.get_or_insert(seen.at);
+        if tracking.only_syncs_read {
+            last = Some((seen.at, seen.count));
+        } else if seen.at.since(start) >= tracking.bounds.sync + tracking.bounds.slack {
+            // Polls read too. In so long a span of such reads one at least was a sync's.
+            last = Some((seen.at - tracking.bounds.sync - tracking.bounds.slack, seen.count));
+        }
+    }
+    // An HPA that sees its target first takes the replicas that it finds for a proposal.
+    let found = tracking.target.at;
+    let first = tracking.replicas.at(found).filter(|found| *found >= replicas).map(|found| u64::from(found));
+    last.into_iter().chain(first.map(|count| (found, count))).max_by_key(|(at, _)| *at)
+}
+
+fn judge_early_sync(tracking: &Tracking, change: Change, judged: &mut Judged) {
+    let bounds = &tracking.bounds;
+    let breach = |bound: String, because: String| Breach {
+        subject: tracking.subject.clone(),
+        measured: format!("lowered from {} to {}", change.from, change.to),
+        bound,
+        because,
+    };
+    if tracking.hpa.never_lowers() {
+        judged.find(
+            &EARLY,
+            change.at,
+            breach("never".into(), "scaleDown is disabled in the HPA's behavior".into()),
+        );
+        return;
+    }
+    let recent = tracking.seen_between(change.at - bounds.sync - bounds.slack, change.at + bounds.slack);
+    if !recent.iter().any(|seen| seen.good) {
+        let because = format!(
+            "no read of the queue succeeded in the {} before, and without a metric the HPA does not scale",
+            span(bounds.sync)
+        );
+        judged.find(&EARLY, change.at, breach("not before a read succeeds".into(), because));
+        return;
+    }
+    let Some((proposed, count)) = last_proposal(tracking, change.to.saturating_add(1), change.at) else {
+        return;
+    };
+    let earliest = proposed + bounds.window - bounds.slack;
+    if change.at < earliest {
+        let because = format!(
+            "{} before, the queue still asked for more than {}: it held {count} jobs that count, and the HPA keeps the highest proposal of the last {}",
+            span(change.at.since(proposed)),
+            change.to,
+            span(bounds.window)
+        );
+        judged.find(&EARLY, change.at, breach(format!("not before {earliest}"), because));
+    }
+}
+
+fn judge_early_rest(tracking: &Tracking, change: Change, judged: &mut Judged) {
+    let bounds = &tracking.bounds;
+    let breach = |bound: String, because: String| Breach {
+        subject: tracking.subject.clone(),
+        measured: format!("lowered from {} to {}", change.from, change.to),
+        bound,
+        because,
+    };
+    let since = change.at - bounds.poll - bounds.read - bounds.read - bounds.slack;
+    let recent = tracking.seen_between(since, change.at + bounds.slack);
+    if !recent.iter().any(|seen| seen.good && !seen.active) {
+        let because = format!(
+            "no read in the {} before found the queue empty, and only such a poll takes the last replicas away",
+            span(change.at.since(since))
+        );
+        judged.find(&EARLY, change.at, breach("not before a poll finds no work".into(), because));
+        return;
+    }
+    let active =
+        tracking.seen_between(Instant::START, change.at).iter().rfind(|seen| seen.good && seen.active);
+    let Some(active) = active else { return };
+    // Only polls move lastActiveTime, and the read that is known may be an HPA sync's.
+    let poll = active.at - bounds.poll - bounds.read;
+    let earliest = poll + bounds.cooldown - LAST_ACTIVE_ROUNDING - bounds.slack;
+    if change.at < earliest {
+        let because = format!(
+            "the queue still held {} jobs that count {} before, and cooldownPeriod is {}",
+            active.count,
+            span(change.at.since(active.at)),
+            span(bounds.cooldown)
+        );
+        judged.find(&EARLY, change.at, breach(format!("not before {earliest}"), because));
+    }
+}
+
+/// A reason to stay, and until when it is one.
+struct Reason {
+    at: Instant,
+    until: Instant,
+}
+
+fn judge_late_sync(tracking: &Tracking, plateau: Plateau, judged: &mut Judged) {
+    if plateau.value <= tracking.floor() || tracking.hpa.never_lowers() || !tracking.hpa.lowers_at_once() {
+        return;
+    }
+    let bounds = &tracking.bounds;
+    let allowed = bounds.window + bounds.syncs(1 + bounds.syncs_per_conflict) + bounds.slack;
+    let start = tracking.target.at;
+    let mut reason = Reason { at: start, until: start + allowed };
+    for seen in tracking.seen_between(start, plateau.until) {
+        if seen.good && seen.high >= plateau.value {
+            if late_until(tracking, plateau, &reason, seen.at, judged) {
+                return;
+            }
+            reason = Reason { at: seen.at, until: seen.at + allowed };
+        } else if !seen.good {
+            // A failed read never scales, and costs a sync.
+            reason.until += bounds.sync;
+        }
+    }
+    late_until(tracking, plateau, &reason, plateau.until, judged);
+}
+
+fn late_until(
+    tracking: &Tracking,
+    plateau: Plateau,
+    reason: &Reason,
+    until: Instant,
+    judged: &mut Judged,
+) -> bool {
+    let deadline = (reason.until + tracking.blind_between(reason.at, until))
+        .max(plateau.from + tracking.bounds.sync + tracking.bounds.slack);
+    if until <= deadline {
+        return false;
+    }
+    judged.find(
+        &LATE,
+        deadline,
+        Breach {
+            subject: tracking.subject.clone(),
+            measured: format!(
+                "still {} replicas {} after the queue last asked for them",
+                plateau.value,
+                span(until.since(reason.at))
+            ),
+            bound: format!("lowered within {}", span(deadline.since(reason.at))),
+            because: format!(
+                "the HPA keeps its highest proposal for {} and lowers in the next sync, at most {} later",
+                span(tracking.bounds.window),
+                span(tracking.bounds.sync)
+            ),
+        },
+    );
+    true
+}
+
+fn judge_late_rest(tracking: &Tracking, plateau: Plateau, judged: &mut Judged) {
+    let Some(rest) = tracking.rest().filter(|rest| plateau.value > *rest) else { return };
+    let bounds = &tracking.bounds;
+    // One more poll for a write that met a conflict.
+    let allowed = bounds.cooldown + bounds.poll + bounds.poll + bounds.read + bounds.read + bounds.slack;
+    let mut reason: Option<Instant> = None;
+    let judge_at = |reason: Option<Instant>, until: Instant, judged: &mut Judged| {
+        let Some(since) = reason else { return false };
+        let deadline =
+            (since + allowed).max(plateau.from + bounds.poll + bounds.poll + bounds.read + bounds.slack);
+        if until <= deadline {
+            return false;
+        }
+        judged.find(&LATE, deadline, Breach {
+            subject: tracking.subject.clone(),
+            measured: format!("still {} replicas {} after the last read that found work", plateau.value, span(until.since(since))),
+            bound: format!("lowered to {rest} within {}", span(deadline.since(since))),
+            because: format!(
+                "cooldownPeriod is {}, and the first poll after it takes the last replicas away; polls are {} apart",
+                span(bounds.cooldown), span(bounds.poll)
+            ),
+        });
+        true
+    };
+    for seen in tracking.seen_between(Instant::START, plateau.until) {
+        let stays = seen.active || !seen.good;
+        if stays && (seen.good || reason.is_some()) {
+            if seen.at > plateau.from && judge_at(reason, seen.at, judged) {
+                return;
+            }
+            reason = Some(seen.at);
+        }
+    }
+    judge_at(reason, plateau.until, judged);
+}

@@ -1,0 +1,167 @@
+//! Replicas as the scenario expects them, and the maximum that nobody may exceed.
+
+use model::scenario::Expectation;
+use model::{Instant, Millis};
+
+use super::{Breach, Judged, Rule};
+use crate::bounds::Bounds;
+use crate::history::History;
+use crate::report::Severity;
+use crate::words::span;
+
+const PEAK: Rule = Rule {
+    name: "peak_replicas",
+    severity: Severity::Violation,
+    about: "the most replicas that were ever asked for are exactly those that the scenario expects",
+    source: "the scenario's expect: peak_replicas",
+};
+const RETURNS: Rule = Rule {
+    name: "returns_to_min",
+    severity: Severity::Violation,
+    about: "after the last job ended, replicas are back at the minimum in time",
+    source: "the scenario's expect: returns_to_min",
+};
+const NO_SECOND_RISE: Rule = Rule {
+    name: "no_second_rise",
+    severity: Severity::Violation,
+    about: "after their peak, replicas never rise again",
+    source: "the scenario's expect: no_second_rise",
+};
+const ABOVE_MAX: Rule = Rule {
+    name: "replicas_above_max",
+    severity: Severity::Violation,
+    about: "replicas never exceed maxReplicaCount; a workload that starts above it is lowered in the first HPA sync",
+    source: "kubernetes pkg/controller/podautoscaler/horizontal.go, reconcileAutoscaler: current above maxReplicas",
+};
+
+pub(super) const RULES: &[Rule] = &[PEAK, RETURNS, NO_SECOND_RISE, ABOVE_MAX];
+
+pub(super) fn judge(history: &History, judged: &mut Judged) {
+    for expectation in history.started.iter().flat_map(|started| &started.scenario.expect) {
+        match expectation {
+            Expectation::PeakReplicas(replicas) => judge_peak(history, *replicas, judged),
+            Expectation::ReturnsToMin(bound) => judge_return(history, bound.within, judged),
+            Expectation::NoSecondRise => judge_second_rise(history, judged),
+            _ => {}
+        }
+    }
+    judge_maximum(history, judged);
+}
+
+/// The most replicas before the workload was deleted, and when first.
+pub(crate) fn peak(history: &History) -> Option<(u32, Instant)> {
+    let until = history.judged_until();
+    let plateaus: Vec<_> = history.replicas().plateaus(until).collect();
+    let most = plateaus.iter().map(|plateau| plateau.value).max()?;
+    plateaus.iter().find(|plateau| plateau.value == most).map(|plateau| (most, plateau.from))
+}
+
+/// When replicas were back at the minimum after the last job.
+pub(crate) fn back_at_minimum(history: &History) -> Option<(Instant, Instant)> {
+    let ended = history.last_job_ended()?;
+    let back = history.replicas().first_at_most(ended, history.minimum())?;
+    (back <= history.judged_until()).then_some((ended, back))
+}
+
+fn judge_peak(history: &History, expected: u32, judged: &mut Judged) {
+    let (most, at) = peak(history).unwrap_or((0, history.end));
+    if most == expected {
+        return;
+    }
+    let because = if most < expected {
+        "work was not seen, or agents were not created for it"
+    } else {
+        "more agents were created than the work needed"
+    };
+    judged.find(
+        &PEAK,
+        at,
+        Breach {
+            subject: "replicas".to_owned(),
+            measured: format!("{most} at most"),
+            bound: format!("exactly {expected}"),
+            because: because.to_owned(),
+        },
+    );
+}
+
+fn judge_return(history: &History, within: Millis, judged: &mut Judged) {
+    let Some(ended) = history.last_job_ended() else {
+        judged.skip(&RETURNS, "replicas", "a job was still unfinished at the end, or there was none");
+        return;
+    };
+    let until = back_at_minimum(history).map(|(_, back)| back);
+    let took = until.unwrap_or_else(|| history.judged_until()).since(ended);
+    if took <= within && until.is_none() {
+        judged.skip(
+            &RETURNS,
+            "replicas",
+            format!("the run ended {} after the last job, within the bound", span(took)),
+        );
+    }
+    if took <= within {
+        return;
+    }
+    let measured = match until {
+        Some(back) => format!("back at the minimum at {back}, {} after the last job", span(took)),
+        None => format!("not back at the minimum {} after the last job", span(took)),
+    };
+    judged.find(&RETURNS, ended + within, Breach {
+        subject: "replicas".to_owned(),
+        measured,
+        bound: format!("within {} of the last job's end at {ended}", span(within)),
+        because: "agents without work cost money; the scale-down window and the cool-down are what they should cost".to_owned(),
+    });
+}
+
+fn judge_second_rise(history: &History, judged: &mut Judged) {
+    let Some((most, at)) = peak(history) else { return };
+    let until = history.judged_until();
+    let replicas = history.replicas();
+    if let Some(rise) =
+        replicas.changes().find(|change| change.at > at && change.at < until && change.to > change.from)
+    {
+        judged.find(
+            &NO_SECOND_RISE,
+            rise.at,
+            Breach {
+                subject: "replicas".to_owned(),
+                measured: format!("raised again from {} to {}", rise.from, rise.to),
+                bound: format!("no raise after the peak of {most} at {at}"),
+                because: "the load has one burst, so a second rise is for work that is not there".to_owned(),
+            },
+        );
+    }
+}
+
+fn judge_maximum(history: &History, judged: &mut Judged) {
+    let until = history.judged_until();
+    for target in history.targets.values().filter(|target| target.scale.scaler == "ScaledObject") {
+        let bounds = Bounds::of(history, target);
+        let max = target.scale.max.max(target.scale.min).max(1);
+        // The HPA's first sync comes a period after it was created, so it may take two.
+        let found_above = target.at + bounds.syncs(2) + bounds.slack;
+        let replicas = history.replicas_of(target);
+        let started = replicas.points().first().map(|point| point.at);
+        let above = replicas.plateaus(until).find(|plateau| {
+            let excused = started == Some(plateau.from) && plateau.until <= found_above;
+            plateau.value > max && plateau.until > target.at && !excused
+        });
+        if let Some(plateau) = above {
+            judged.find(
+                &ABOVE_MAX,
+                plateau.from,
+                Breach {
+                    subject: target.scale.workload.clone(),
+                    measured: format!(
+                        "{} replicas for {}",
+                        plateau.value,
+                        span(plateau.until.since(plateau.from))
+                    ),
+                    bound: format!("at most {max}"),
+                    because: format!("maxReplicaCount is {}", target.scale.max),
+                },
+            );
+        }
+    }
+}

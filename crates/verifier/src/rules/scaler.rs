@@ -1,0 +1,197 @@
+//! KEDA itself: whether its object is ready, its metric is served, and the queue is read on time.
+
+use model::{Instant, Millis};
+
+use super::tracking::{Tracking, tracked};
+use super::{Breach, Judged, Rule};
+use crate::bounds::slack;
+use crate::history::{History, WrittenCondition};
+use crate::hpa::SYNC_PERIOD;
+use crate::report::Severity;
+use crate::words::span;
+
+/// A condition may be False for so long beyond a poll: a reconcile rewrites it.
+const PASSING: Millis = Millis::seconds(15);
+/// Without a poll's length that is known, the default pollingInterval.
+const DEFAULT_POLL: Millis = Millis::seconds(30);
+/// A sync that cannot reach KEDA holds its worker for this long (kubernetes apiserver `--request-timeout`).
+const HANGING_SYNC: Millis = Millis::seconds(60);
+
+const NOT_READY: Rule = Rule {
+    name: "scaler_not_ready",
+    severity: Severity::Violation,
+    about: "the KEDA object's condition Ready does not stay False",
+    source: "keda controllers/keda/scaledobject_controller.go, ReconcileScaledObject; \
+             pkg/scaling/executor/scale_scaledobjects.go, RequestScale",
+};
+const HPA_NOT_ACTIVE: Rule = Rule {
+    name: "hpa_not_active",
+    severity: Severity::Violation,
+    about: "the HPA's condition ScalingActive does not stay False while there are replicas",
+    source: "kubernetes pkg/controller/podautoscaler/horizontal.go, reconcileAutoscaler",
+};
+const NOT_READ: Rule = Rule {
+    name: "queue_not_read",
+    severity: Severity::Violation,
+    about: "KEDA reads the queue every poll at zero and for ScaledJobs, and every HPA sync otherwise",
+    source: "keda pkg/scaling/scale_handler.go, startScaleLoop; \
+             kubernetes pkg/controller/podautoscaler/rate_limiters.go",
+};
+
+pub(super) const RULES: &[Rule] = &[NOT_READY, HPA_NOT_ACTIVE, NOT_READ];
+
+pub(super) fn judge(history: &History, judged: &mut Judged) {
+    for ((object, condition), written) in &history.conditions {
+        if condition == "Ready" && is_keda_object(object) {
+            judge_ready(history, object, written, judged);
+        }
+    }
+    let objects = tracked(history, "ScaledObject", |object, because| judged.skip(&NOT_READ, object, because));
+    for tracking in &objects {
+        judge_hpa(tracking, judged);
+        judge_gaps(tracking, judged);
+    }
+    for tracking in &tracked(history, "ScaledJob", |object, because| judged.skip(&NOT_READ, object, because))
+    {
+        judge_gaps(tracking, judged);
+    }
+}
+
+fn is_keda_object(object: &str) -> bool {
+    object.starts_with("ScaledObject/") || object.starts_with("ScaledJob/")
+}
+
+/// Whether a KEDA object is not ready at the end.
+pub(crate) fn not_ready_to_the_end(history: &History) -> bool {
+    let ready = history
+        .conditions
+        .iter()
+        .filter(|((object, condition), _)| condition == "Ready" && is_keda_object(object));
+    let until = history.judged_until();
+    ready.into_iter().any(|(_, written)| {
+        written.iter().rfind(|condition| condition.at <= until).is_some_and(|last| last.status == "False")
+    })
+}
+
+fn judge_ready(history: &History, object: &str, written: &[WrittenCondition], judged: &mut Judged) {
+    let poll = history
+        .targets
+        .get(object)
+        .map_or(DEFAULT_POLL, |target| Millis::seconds(target.scale.polling_interval_s));
+    let until = history.judged_until();
+    let mut since: Option<&WrittenCondition> = None;
+    let mut last: Option<&WrittenCondition> = None;
+    let end =
+        WrittenCondition { at: until, status: String::new(), reason: String::new(), message: String::new() };
+    for condition in written.iter().filter(|condition| condition.at < until).chain([&end]) {
+        if condition.status == "False" {
+            since.get_or_insert(condition);
+            last = Some(condition);
+            continue;
+        }
+        let (Some(first), Some(told)) = (since.take(), last) else { continue };
+        let allowed = poll + PASSING + slack(history);
+        // A run that ended soon after does not show whether it would have passed, unless nothing else came of it.
+        let took = condition.at.since(first.at);
+        let never_ready =
+            std::ptr::eq(condition, &end) && !written.iter().any(|condition| condition.status == "True");
+        if took > allowed || never_ready {
+            judged.find(
+                &NOT_READY,
+                first.at,
+                Breach {
+                    subject: object.to_owned(),
+                    measured: format!("Ready=False for {}: {}: {}", span(took), told.reason, told.message),
+                    bound: format!("Ready again within {}", span(allowed)),
+                    because: cause(history, object, condition.at),
+                },
+            );
+        }
+    }
+}
+
+/// What KEDA's own events and the service's refusals say about the cause.
+fn cause(history: &History, object: &str, until: Instant) -> String {
+    let mut parts = Vec::new();
+    let failed = history.kubernetes_events.iter().rfind(|event| {
+        event.object == object
+            && event.at <= until
+            && (event.reason == "KEDAScalerFailed" || event.reason.ends_with("CheckFailed"))
+    });
+    parts.extend(failed.map(|event| format!("KEDA's last event says {}: {}", event.reason, event.message)));
+    let refused = history.requests.iter().filter(|request| {
+        request.at <= until
+            && matches!(request.status, 203 | 401 | 403)
+            && request.caller.as_deref().is_some_and(|caller| caller.starts_with("Go-http-client"))
+    });
+    let count = refused.clone().count();
+    parts.extend(refused.last().map(|request| {
+        format!(
+            "the service answered {} to {} ({count} such answers to KEDA): look at the personal access token",
+            request.status, request.what
+        )
+    }));
+    let failed = history.reads.iter().filter(|read| read.at <= until && !read.succeeded());
+    let count = failed.clone().count();
+    parts.extend(
+        failed
+            .last()
+            .map(|read| format!("{count} reads of the queue failed, the last with status {}", read.status)),
+    );
+    if parts.is_empty() {
+        parts.push("KEDA does not scale an object that is not ready".to_owned());
+    }
+    parts.join("; ")
+}
+
+fn judge_hpa(tracking: &Tracking, judged: &mut Judged) {
+    let allowed = HANGING_SYNC + tracking.bounds.syncs(2) + tracking.bounds.slack;
+    for (from, to) in &tracking.blind {
+        let took = (*to).min(tracking.until).since(*from);
+        if took > allowed {
+            judged.find(
+                &HPA_NOT_ACTIVE,
+                *from,
+                Breach {
+                    subject: tracking.subject.clone(),
+                    measured: format!("ScalingActive=False for {}", span(took)),
+                    bound: format!("active again within {}", span(allowed)),
+                    because: "the HPA cannot get its metric from KEDA, and without one it does not scale"
+                        .to_owned(),
+                },
+            );
+        }
+    }
+}
+
+fn judge_gaps(tracking: &Tracking, judged: &mut Judged) {
+    let bounds = &tracking.bounds;
+    let ends = tracking.seen.iter().map(|seen| seen.at).chain([tracking.until]);
+    let mut before = tracking.target.at;
+    for at in ends {
+        // From zero, an HPA sync leads a poll or a poll leads a sync by up to its own period.
+        let running = tracking.replicas.values(before, at).all(|replicas| replicas > 0);
+        let synced = tracking.target.scale.scaler == "ScaledObject" && running;
+        let period = if synced { SYNC_PERIOD } else { bounds.poll.max(SYNC_PERIOD) };
+        let allowed = period + bounds.sync + bounds.read + bounds.slack;
+        let took = at.since(before);
+        let blind = tracking.blind_between(before, at);
+        if took - blind > allowed {
+            judged.find(
+                &NOT_READ,
+                before + allowed,
+                Breach {
+                    subject: tracking.subject.clone(),
+                    measured: format!("the queue was not read for {}", span(took)),
+                    bound: format!("read within {}", span(allowed)),
+                    because: if synced {
+                        "the HPA asks KEDA every 15 s, and KEDA reads the queue each time".to_owned()
+                    } else {
+                        format!("pollingInterval is {}", span(bounds.poll))
+                    },
+                },
+            );
+        }
+        before = at.max(before);
+    }
+}

@@ -1,0 +1,228 @@
+//! One KEDA object, the reads of its queue, and what each of them asks for: the
+//! ground on which raises and reductions are judged.
+
+use model::{Instant, Millis};
+
+use crate::bounds::{Bounds, reads_of};
+use crate::count::{CountRule, version};
+use crate::history::{History, Steps, Target};
+use crate::hpa::Hpa;
+
+/// One KEDA object and what it was told.
+#[derive(Debug)]
+pub(crate) struct Tracking<'a> {
+    /// The object.
+    pub(crate) target: &'a Target,
+    /// What it scales.
+    pub(crate) subject: String,
+    /// Its replicas until the workload was deleted.
+    pub(crate) replicas: Steps,
+    /// Until when it is judged.
+    pub(crate) until: Instant,
+    /// The reads of its pool.
+    pub(crate) seen: Vec<Seen>,
+    /// Its HPA.
+    pub(crate) hpa: Hpa,
+    /// What time it is given.
+    pub(crate) bounds: Bounds,
+    /// Whether every read but the first comes from an HPA sync.
+    pub(crate) only_syncs_read: bool,
+    /// Whether it counts jobs that wait, but not those that run.
+    pub(crate) sees_only_waiting_jobs: bool,
+    /// Spans in which the HPA said that it could not scale.
+    pub(crate) blind: Vec<(Instant, Instant)>,
+}
+
+/// A read of the queue, and what it asks for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Seen {
+    /// When it was answered.
+    pub(crate) at: Instant,
+    /// Whether KEDA could use it.
+    pub(crate) good: bool,
+    /// The jobs that count.
+    pub(crate) count: u64,
+    /// Whether the trigger is active.
+    pub(crate) active: bool,
+    /// The fewest replicas that an HPA may propose on it. Tolerance and the lag of status leave a choice.
+    pub(crate) low: u32,
+    /// The most.
+    pub(crate) high: u32,
+}
+
+impl<'a> Tracking<'a> {
+    /// Why an object cannot be judged, or what it takes to judge it.
+    pub(crate) fn of(history: &'a History, target: &'a Target) -> Result<Self, String> {
+        let scale = &target.scale;
+        let keda =
+            version(&scale.keda).ok_or_else(|| format!("`{}` is not a version of KEDA", scale.keda))?;
+        let mut rules = Vec::new();
+        let mut pool = None;
+        for trigger in &scale.triggers {
+            if trigger.kind != "azure-pipelines" {
+                return Err(format!(
+                    "it has a trigger of type {}, whose values the log does not have",
+                    trigger.kind
+                ));
+            }
+            if trigger.metric_type == "Value" {
+                return Err("metricType Value depends on which pods are ready at each sync".to_owned());
+            }
+            let own = history.pool_of(&trigger.metadata).ok_or("its trigger's pool is not known")?;
+            if *pool.get_or_insert(own) != own {
+                return Err("its triggers read different pools".to_owned());
+            }
+            rules.push(CountRule::of(&trigger.metadata, &keda));
+        }
+        let pool = pool.ok_or("it has no trigger")?;
+        let until = history.judged_until();
+        let bounds = Bounds::of(history, target);
+        let hpa = Hpa::of(scale.behavior.as_ref());
+        let mut tracking = Self {
+            target,
+            subject: if scale.scaler == "ScaledJob" {
+                format!("ScaledJob/{}", scale.name)
+            } else {
+                scale.workload.clone()
+            },
+            replicas: cut(&history.replicas_of(target), until),
+            until,
+            seen: Vec::new(),
+            hpa,
+            bounds,
+            // With a minimum above zero a poll takes what the HPA read last (kedacore/keda
+            // apis/keda/v1alpha1/scaledobject_types.go, `UsesHPAObservations`, since 2.21).
+            only_syncs_read: keda.minor >= 21
+                && scale.min > 0
+                && scale.idle.is_none()
+                && readers(history, pool) == 1,
+            sees_only_waiting_jobs: rules.iter().any(CountRule::sees_only_waiting_jobs),
+            blind: blind(history, target),
+        };
+        let status = history
+            .workloads
+            .get(&scale.workload)
+            .map(|workload| workload.status.clone())
+            .unwrap_or_default();
+        for read in reads_of(history, pool).filter(|read| read.at <= until) {
+            let answers = rules.iter().map(|rule| (rule, rule.count(&read.rows)));
+            tracking.see(read.at, read.succeeded(), answers, &status);
+        }
+        Ok(tracking)
+    }
+
+    fn see<'r>(
+        &mut self,
+        at: Instant,
+        good: bool,
+        counts: impl Iterator<Item = (&'r CountRule, u64)>,
+        status: &Steps,
+    ) {
+        let mut seen = Seen { at, good, count: 0, active: false, low: 0, high: 0 };
+        let (from, to) = (at - self.bounds.slack, at + self.bounds.slack);
+        for (rule, count) in counts {
+            let per_replica = rule.target.max(1);
+            let exact = u32::try_from(count.div_ceil(per_replica)).unwrap_or(u32::MAX);
+            // Within the tolerance the proposal is what status.replicas says, and status lags behind spec.
+            let replicas = self.replicas.values(from, to).chain(status.values(from, to));
+            let kept = replicas.filter(|replicas| self.hpa.tolerates(count, per_replica, *replicas));
+            let (low, high) = kept.fold((exact, exact), |(low, high), kept| (low.min(kept), high.max(kept)));
+            seen.count = seen.count.max(count);
+            seen.active |= count > rule.activation;
+            seen.low = seen.low.max(low);
+            seen.high = seen.high.max(high);
+        }
+        let (least, most) = (self.floor(), self.target.scale.max.max(self.floor()));
+        (seen.low, seen.high) = (seen.low.clamp(least, most), seen.high.clamp(least, most));
+        self.seen.push(seen);
+    }
+
+    /// The HPA's minimum: at least one (kedacore/keda apis/keda/v1alpha1/scaledobject_types.go, `GetHPAMinReplicas`).
+    pub(crate) fn floor(&self) -> u32 {
+        self.target.scale.min.max(1)
+    }
+
+    /// What KEDA itself lowers to when there is no work, if it may: to the idle count, or to zero.
+    pub(crate) fn rest(&self) -> Option<u32> {
+        match (self.target.scale.idle, self.target.scale.min) {
+            (Some(idle), _) => Some(idle),
+            (None, 0) => Some(0),
+            (None, _) => None,
+        }
+    }
+
+    /// The reads that were answered between two instants, both included.
+    pub(crate) fn seen_between(&self, from: Instant, to: Instant) -> &[Seen] {
+        let first = self.seen.partition_point(|seen| seen.at < from);
+        let after = self.seen.partition_point(|seen| seen.at <= to);
+        self.seen.get(first..after.max(first)).unwrap_or_default()
+    }
+
+    /// The last good read at or before an instant.
+    pub(crate) fn last_good(&self, at: Instant) -> Option<&Seen> {
+        let after = self.seen.partition_point(|seen| seen.at <= at);
+        self.seen.iter().take(after).rev().find(|seen| seen.good)
+    }
+
+    /// How much of the span from `from` to `to` the HPA could not scale in.
+    pub(crate) fn blind_between(&self, from: Instant, to: Instant) -> Millis {
+        self.blind
+            .iter()
+            .fold(Millis::ZERO, |sum, (start, end)| sum + (*end).min(to).since((*start).max(from)))
+    }
+}
+
+/// The objects of a kind that can be judged; `skip` hears of the others.
+pub(crate) fn tracked<'a>(
+    history: &'a History,
+    scaler: &str,
+    mut skip: impl FnMut(String, String),
+) -> Vec<Tracking<'a>> {
+    let mut tracked = Vec::new();
+    for (name, target) in history.targets.iter().filter(|(_, target)| target.scale.scaler == scaler) {
+        match Tracking::of(history, target) {
+            Ok(tracking) => tracked.push(tracking),
+            Err(because) => skip(name.clone(), because),
+        }
+    }
+    tracked
+}
+
+/// How many objects read a pool.
+fn readers(history: &History, pool: u64) -> usize {
+    let triggers = history.targets.values().flat_map(|target| &target.scale.triggers);
+    triggers.filter(|trigger| history.pool_of(&trigger.metadata) == Some(pool)).count()
+}
+
+/// The steps up to an instant.
+fn cut(steps: &Steps, until: Instant) -> Steps {
+    let mut cut = Steps::default();
+    for point in steps.points().iter().take_while(|point| point.at < until) {
+        cut.set(point.at, point.value);
+    }
+    cut
+}
+
+/// The spans in which an object's HPA had `ScalingActive` False for another reason than zero replicas.
+fn blind(history: &History, target: &Target) -> Vec<(Instant, Instant)> {
+    let objects = history.targets.values().filter(|other| other.scale.scaler == "ScaledObject").count();
+    let own = format!("keda-hpa-{}", target.scale.name);
+    let mut spans = Vec::new();
+    let mut since = None;
+    for status in history.hpa.iter().filter(|status| objects == 1 || status.hpa == own) {
+        let failing = status
+            .scaling_active
+            .as_deref()
+            .is_some_and(|text| !text.starts_with("True") && !text.ends_with("/ScalingDisabled"));
+        match (failing, since) {
+            (true, None) => since = Some(status.at),
+            (false, Some(start)) => {
+                spans.push((start, status.at));
+                since = None;
+            }
+            _ => {}
+        }
+    }
+    spans.extend(since.map(|start| (start, history.end)));
+    spans
+}

@@ -1,0 +1,235 @@
+//! The way of a job through KEDA, the HPA, the scheduler and the agent, stage by
+//! stage, each beside the time that its part of the chain may take.
+
+use model::{Instant, Millis};
+
+use crate::bounds::{Bounds, creating, first_read_of};
+use crate::history::{History, Pod};
+use crate::hpa::Hpa;
+use crate::measure::{WATCH_SKEW, last_raise};
+use crate::measurements::{Distribution, Stage};
+use crate::rules::peak;
+use crate::words::span;
+
+/// Scheduling of a pod on a node that has room.
+const SCHEDULING: Millis = Millis::seconds(1);
+/// Delivery of a message to an agent that waits for it.
+const DISPATCH: Millis = Millis::seconds(1);
+/// From a change in the API to the controller that acts on it.
+const CONTROLLER: Millis = Millis::seconds(2);
+
+/// One job's way. What is not known, or does not apply to an agent that was there before, is none.
+#[derive(Debug, Default)]
+struct Way {
+    seen: Option<Instant>,
+    raised: Option<Instant>,
+    created: Option<Instant>,
+    scheduled: Option<Instant>,
+    running: Option<Instant>,
+    registered: Option<Instant>,
+    queued: Instant,
+    assigned: Instant,
+    received: Instant,
+}
+
+/// The stages, measured and with their budgets.
+pub(crate) fn stages(history: &History) -> Vec<Stage> {
+    let ways = ways(history);
+    if ways.is_empty() {
+        return Vec::new();
+    }
+    let budget = Budget::of(history);
+    let between = |from: fn(&Way) -> Option<Instant>, to: fn(&Way) -> Option<Instant>| {
+        let spans = ways.iter().filter_map(|way| Some(to(way)?.since(from(way)?).0));
+        Distribution::of(spans.collect())
+    };
+    let fresh = |way: &Way| way.registered.map(|_| way.assigned);
+    let stage = |name: &str, took, (budget_ms, budget_because): (Option<Millis>, String)| Stage {
+        stage: name.to_owned(),
+        took,
+        budget_ms: budget_ms.map(|budget| budget.0),
+        budget_because,
+    };
+    vec![
+        stage("queued → seen by KEDA", between(|way| Some(way.queued), |way| way.seen), budget.seen()),
+        stage("seen → replicas raised", between(|way| way.seen, |way| way.raised), budget.raised()),
+        stage("raised → pod created", between(|way| way.raised, |way| way.created), budget.created()),
+        stage(
+            "pod created → scheduled",
+            between(|way| way.created, |way| way.scheduled),
+            Budget::scheduled(),
+        ),
+        stage("scheduled → running", between(|way| way.scheduled, |way| way.running), budget.running()),
+        stage(
+            "running → agent registered",
+            between(|way| way.running, |way| way.registered),
+            budget.registered(),
+        ),
+        stage("registered → job assigned", between(|way| way.registered, fresh), budget.assigned()),
+        stage(
+            "assigned → received",
+            between(|way| Some(way.assigned), |way| Some(way.received)),
+            Budget::received(),
+        ),
+        stage(
+            "queued → received, new pod",
+            between(|way| way.registered.map(|_| way.queued), |way| Some(way.received)),
+            budget.all(),
+        ),
+        stage(
+            "queued → received, agent was there",
+            between(|way| Some(way.queued).filter(|_| way.registered.is_none()), |way| Some(way.received)),
+            (None, "depends on when an agent is free".to_owned()),
+        ),
+    ]
+}
+
+fn ways(history: &History) -> Vec<Way> {
+    let replicas = history.replicas();
+    let mut ways = Vec::new();
+    for (request, job) in &history.jobs {
+        let (Some(queued), Some(taken)) = (job.queued, job.received()) else { continue };
+        let assigned = job.assignments.iter().rfind(|one| one.agent == taken.agent && one.at <= taken.at);
+        let assigned = assigned.map_or(taken.at, |one| one.at);
+        let mut way = Way { queued, assigned, received: taken.at, ..Way::default() };
+        way.seen = first_read_of(history, job.pool, *request, queued).filter(|seen| *seen <= assigned);
+        // Only a pod that was made after the job was queued was made for it.
+        if let Some(pod) =
+            history.pod_of(taken.agent, assigned).filter(|pod| pod.created.is_some_and(|at| at >= queued))
+        {
+            way.created = pod.created;
+            way.scheduled = pod.scheduled;
+            way.running = pod.running;
+            way.registered =
+                history.agents.get(&taken.agent).and_then(|agent| agent.registered_before(assigned));
+            way.raised = raised(history, pod).or_else(|| {
+                let created = pod.created.unwrap_or_default() + WATCH_SKEW;
+                last_raise(&replicas, queued, created).map(|raise| raise.at)
+            });
+        }
+        ways.push(way);
+    }
+    ways
+}
+
+/// When the Kubernetes Job of a pod was created.
+fn raised(history: &History, pod: &Pod) -> Option<Instant> {
+    let job = pod.owner.as_deref()?.strip_prefix("Job/")?;
+    history.kubernetes_jobs.get(job)?.created
+}
+
+/// What each stage may take.
+struct Budget<'a> {
+    history: &'a History,
+    bounds: Option<Bounds>,
+    polled: bool,
+    jobs: bool,
+    steps: u32,
+    peak: u32,
+}
+
+type Line = (Option<Millis>, String);
+
+impl<'a> Budget<'a> {
+    fn of(history: &'a History) -> Self {
+        // With several objects the budget is that of the first; the measured times are of all.
+        let target = history.targets.values().next();
+        let peak = peak(history).map_or(0, |(replicas, _)| replicas);
+        let jobs = target.is_some_and(|target| target.scale.scaler == "ScaledJob");
+        let min = target.map_or(0, |target| target.scale.min);
+        let steps =
+            target.map_or(0, |target| Hpa::of(target.scale.behavior.as_ref()).growth_steps(min, peak));
+        let bounds = target.map(|target| Bounds::of(history, target));
+        Self { history, bounds, polled: jobs || min == 0, jobs, steps, peak }
+    }
+
+    fn seen(&self) -> Line {
+        let Some(bounds) = self.bounds else { return unknown() };
+        if self.polled {
+            (Some(bounds.poll + bounds.read), format!("a poll of {} and its read", span(bounds.poll)))
+        } else {
+            (Some(bounds.sync), format!("an HPA sync of {}", span(bounds.sync)))
+        }
+    }
+
+    fn raised(&self) -> Line {
+        let Some(bounds) = self.bounds else { return unknown() };
+        if self.jobs {
+            let creating = creating(self.peak) + CONTROLLER;
+            return (Some(creating), "the poll itself creates Jobs, 20 a second after the first".to_owned());
+        }
+        // The sync that sees the work makes the first step, unless a poll saw it at zero.
+        let steps = if self.polled { self.steps } else { self.steps.saturating_sub(1) };
+        let took = bounds.syncs(u64::from(steps)) + CONTROLLER;
+        (Some(took), format!("{steps} more HPA syncs of {} to grow to {}", span(bounds.sync), self.peak))
+    }
+
+    fn created(&self) -> Line {
+        let creating = creating(self.peak) + CONTROLLER;
+        (Some(creating), "the controllers, 20 pods a second after the first".to_owned())
+    }
+
+    fn scheduled() -> Line {
+        (Some(SCHEDULING), "the scheduler, if a node has room".to_owned())
+    }
+
+    fn running(&self) -> Line {
+        self.scenario(|scenario| {
+            let cluster = &scenario.cluster;
+            let took = cluster.image_pull.most + cluster.container_start.most + CONTROLLER;
+            (Some(took), format!("pull {}, start {}", cluster.image_pull.most, cluster.container_start.most))
+        })
+    }
+
+    fn registered(&self) -> Line {
+        self.scenario(|scenario| {
+            let most = scenario.agents.start_up.most;
+            (Some(most), format!("the agent's start-up of {}", scenario.agents.start_up))
+        })
+    }
+
+    fn assigned(&self) -> Line {
+        self.scenario(|scenario| {
+            // The agent registers at some time of its start-up, and listens at the end of it.
+            let most = scenario.agents.start_up.most + scenario.organization.assign_delay.most;
+            (
+                Some(most),
+                format!("the rest of its start-up, assignment in {}", scenario.organization.assign_delay),
+            )
+        })
+    }
+
+    fn received() -> Line {
+        (Some(DISPATCH), "an answer to the agent's long poll".to_owned())
+    }
+
+    fn all(&self) -> Line {
+        // The start-up is in two stages, and is counted once.
+        let start_up = self
+            .history
+            .started
+            .as_ref()
+            .map_or(Millis::ZERO, |started| started.scenario.agents.start_up.most);
+        let lines = [
+            self.seen(),
+            self.raised(),
+            self.created(),
+            Self::scheduled(),
+            self.running(),
+            self.registered(),
+            self.assigned(),
+            Self::received(),
+        ];
+        let sum: Option<Millis> =
+            lines.into_iter().try_fold(Millis::ZERO, |sum, (budget, _)| Some(sum + budget?));
+        (sum.map(|sum| sum - start_up), "all of these".to_owned())
+    }
+
+    fn scenario(&self, line: impl Fn(&model::Scenario) -> Line) -> Line {
+        self.history.started.as_ref().map_or_else(unknown, |started| line(&started.scenario))
+    }
+}
+
+fn unknown() -> Line {
+    (None, "not known from this log".to_owned())
+}
