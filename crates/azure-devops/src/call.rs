@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use model::Fact;
 use model::event::{JobResult, RequestForm};
+use model::scenario::Placeholder;
 use uuid::Uuid;
 
 use crate::builds::{BuildStatus, Definition};
@@ -27,10 +28,12 @@ pub enum Call {
     FindPool(PoolId),
     /// `GET pools/{id}`.
     GetPool(PoolId),
-    /// `POST pools`.
+    /// `POST pools`, or the control route that also registers placeholders.
     CreatePool {
         /// Its name.
         name: String,
+        /// Agents that are registered and stay offline.
+        placeholders: Vec<Placeholder>,
     },
     /// `GET agents`.
     ListAgents {

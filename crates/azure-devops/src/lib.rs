@@ -11,6 +11,7 @@
 //! left out: everything that neither KEDA, nor a start script, nor an agent
 //! without real steps asks for.
 
+pub mod agent;
 mod agents;
 mod assignment;
 mod builds;

@@ -9,7 +9,7 @@ use crate::assignment::QueueKey;
 use crate::call::{AgentDraft, Answer};
 use crate::demands::Demands;
 use crate::ids::{AgentId, PoolId, RequestId};
-use crate::limits::{MAX_NAME, MAX_POOLS, MAX_REMEMBERED_MATCHES};
+use crate::limits::{MAX_AGENTS, MAX_NAME, MAX_POOLS, MAX_REMEMBERED_MATCHES};
 use crate::settings::PLACEHOLDER_VERSION;
 use crate::{Refusal, Service};
 
@@ -68,14 +68,18 @@ impl Service {
         self.pools.insert(id, Pool::new(id, &pool.name, self.now));
         self.numbers.pool = self.numbers.pool.max(pool.id.saturating_add(1));
         for placeholder in &pool.agents {
-            let draft = AgentDraft {
-                name: placeholder.name.clone(),
-                version: PLACEHOLDER_VERSION.to_owned(),
-                capabilities: placeholder.capabilities.clone(),
-                ..AgentDraft::default()
-            };
-            self.insert_agent(id, draft, NewAgent::Placeholder);
+            self.add_placeholder(id, placeholder);
         }
+    }
+
+    fn add_placeholder(&mut self, pool: PoolId, placeholder: &scenario::Placeholder) {
+        let draft = AgentDraft {
+            name: placeholder.name.clone(),
+            version: PLACEHOLDER_VERSION.to_owned(),
+            capabilities: placeholder.capabilities.clone(),
+            ..AgentDraft::default()
+        };
+        self.insert_agent(pool, draft, NewAgent::Placeholder);
     }
 
     pub(crate) fn pool(&self, id: PoolId) -> Result<&Pool, Refusal> {
@@ -106,8 +110,22 @@ impl Service {
         self.pool(id).map(|pool| Answer::Pool(pool.id))
     }
 
-    pub(crate) fn create_pool(&mut self, name: &str) -> Result<Answer, Refusal> {
+    pub(crate) fn create_pool(
+        &mut self,
+        name: &str,
+        placeholders: &[scenario::Placeholder],
+    ) -> Result<Answer, Refusal> {
         let name = checked_name(name, "pool")?;
+        let mut names = BTreeSet::new();
+        for placeholder in placeholders {
+            if !names.insert(checked_name(&placeholder.name, "agent")?.to_lowercase()) {
+                let (pool, name) = (name.to_owned(), placeholder.name.clone());
+                return Err(Refusal::AgentExists { pool, name });
+            }
+        }
+        if self.agents.len() + placeholders.len() > MAX_AGENTS {
+            return Err(Refusal::Full { what: "agents", limit: MAX_AGENTS });
+        }
         if self.pool_by_name(name).is_some() {
             return Err(Refusal::PoolExists(name.to_owned()));
         }
@@ -117,6 +135,9 @@ impl Service {
         let id = PoolId(self.numbers.pool);
         self.numbers.pool += 1;
         self.pools.insert(id, Pool::new(id, name, self.now));
+        for placeholder in placeholders {
+            self.add_placeholder(id, placeholder);
+        }
         Ok(Answer::Pool(id))
     }
 

@@ -163,7 +163,7 @@ impl Service {
             Call::ListPools { name, ids } => self.list_pools(name.as_deref(), &ids),
             Call::FindPool(pool) => self.find_pool(pool)?,
             Call::GetPool(pool) => self.get_pool(pool)?,
-            Call::CreatePool { name } => self.create_pool(&name)?,
+            Call::CreatePool { name, placeholders } => self.create_pool(&name, &placeholders)?,
             Call::ListAgents { pool, name, demands, include } => {
                 self.list_agents(pool, name.as_deref(), &demands, include)?
             }

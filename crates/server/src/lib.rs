@@ -1,1 +1,153 @@
-//! Azure DevOps served over HTTP.
+//! Azure DevOps served: HTTP around `azure_devops::Service`, which decides.
+//!
+//! A [`Server`] listens on one address and holds organisations, each with its
+//! own state, token and lock. For every request it checks the token, reads the
+//! route and the body, calls the service under the lock, and writes the answer;
+//! a poll that is held waits outside the lock. One task an organisation wakes
+//! when the service has something to do by itself.
+//!
+//! hyper is used directly: a thousand idle agents hold two polls each, and the
+//! routes are matched whatever their case. Left out: TLS, HTTP/2, and every route
+//! that neither KEDA, nor a start script, nor an agent needs; those answer 501.
+
+mod connections;
+mod control;
+mod decoding;
+mod discovery;
+mod handler;
+mod organization;
+mod packages;
+mod query;
+mod responses;
+mod routes;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use clock::Clock;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+pub use organization::{AddError, NewOrganization, Organization};
+pub use packages::Package;
+
+use organization::Shared;
+
+/// How to serve.
+#[derive(Debug)]
+pub struct Options {
+    /// Where to listen; port 0 takes a free one. Who asks for more than loopback must mean it.
+    pub listen: SocketAddr,
+    /// The time of every organisation.
+    pub clock: Clock,
+    /// The agent packages that start scripts download.
+    pub packages: Vec<Package>,
+}
+
+/// A running server. Dropped, it stops at once.
+#[derive(Debug)]
+pub struct Server {
+    hub: Arc<Hub>,
+    accepting: JoinHandle<()>,
+}
+
+/// What every connection sees.
+#[derive(Debug)]
+pub(crate) struct Hub {
+    pub(crate) address: SocketAddr,
+    pub(crate) clock: Clock,
+    pub(crate) packages: Vec<packages::Offer>,
+    /// By lower-case name.
+    organizations: RwLock<BTreeMap<String, Arc<Shared>>>,
+}
+
+impl Server {
+    /// Listens, and serves from now on.
+    ///
+    /// # Errors
+    /// If the address cannot be bound.
+    pub async fn start(options: Options) -> Result<Self, io::Error> {
+        let listener = TcpListener::bind(options.listen).await?;
+        let address = reachable(listener.local_addr()?);
+        let packages = options.packages.into_iter().map(packages::Offer::new).collect();
+        let hub = Arc::new(Hub {
+            address,
+            clock: options.clock,
+            packages,
+            organizations: RwLock::new(BTreeMap::new()),
+        });
+        let accepting = tokio::spawn(connections::accept(listener, Arc::clone(&hub)));
+        Ok(Self { hub, accepting })
+    }
+
+    /// Where it can be reached from this machine.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.hub.address
+    }
+
+    /// Adds an organisation, with its pools and placeholders.
+    ///
+    /// # Errors
+    /// If the name is taken, whatever the case, or cannot be one.
+    pub fn add_organization(&self, new: NewOrganization) -> Result<Organization, AddError> {
+        organization::add(&self.hub, new)
+    }
+
+    /// Stops listening and closes every connection.
+    pub async fn stop(mut self) {
+        self.accepting.abort();
+        // Cancelled, which is what was asked for.
+        let _ = (&mut self.accepting).await;
+        self.hub.remove_all();
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.accepting.abort();
+        self.hub.remove_all();
+    }
+}
+
+impl Hub {
+    pub(crate) fn find(&self, name: &str) -> Option<Arc<Shared>> {
+        let organizations = self.organizations.read().unwrap_or_else(PoisonError::into_inner);
+        organizations.get(&name.to_lowercase()).map(Arc::clone)
+    }
+
+    /// Adds what `make` makes, unless the name is taken.
+    pub(crate) fn insert(&self, name: &str, make: impl FnOnce() -> Arc<Shared>) -> Option<Arc<Shared>> {
+        let mut organizations = self.organizations.write().unwrap_or_else(PoisonError::into_inner);
+        let key = name.to_lowercase();
+        if organizations.contains_key(&key) {
+            return None;
+        }
+        Some(Arc::clone(organizations.entry(key).or_insert_with(make)))
+    }
+
+    pub(crate) fn remove(&self, name: &str) {
+        let mut organizations = self.organizations.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(shared) = organizations.remove(&name.to_lowercase()) {
+            shared.close();
+        }
+    }
+
+    fn remove_all(&self) {
+        let mut organizations = self.organizations.write().unwrap_or_else(PoisonError::into_inner);
+        for shared in std::mem::take(&mut *organizations).into_values() {
+            shared.close();
+        }
+    }
+}
+
+/// An address that clients on this machine can name: "every address" is not one.
+fn reachable(bound: SocketAddr) -> SocketAddr {
+    match bound.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => (Ipv4Addr::LOCALHOST, bound.port()).into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => (Ipv6Addr::LOCALHOST, bound.port()).into(),
+        _ => bound,
+    }
+}

@@ -1,0 +1,250 @@
+//! One request: its organisation, its token, its route, its body, its answer,
+//! and what the log gets to know of it.
+
+use std::borrow::Cow;
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use azure_devops::{Call, Caller, Refusal, Secret};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{AUTHORIZATION, HOST, HeaderMap, USER_AGENT};
+use hyper::{Method, Request, Response};
+use model::{Fact, Instant};
+
+use crate::decoding::{self, Work};
+use crate::organization::{Called, Encoded, ScalerRead, Shared};
+use crate::packages::{self, DOWNLOADS, PackageQuery};
+use crate::query::{self, Query};
+use crate::responses::{self, Body, SIGN_IN};
+use crate::routes::{self, Route};
+use crate::{Hub, discovery};
+
+/// The longest request body. An agent's registration, with its whole environment, has some 20 kB.
+const MAX_BODY: usize = 1024 * 1024;
+/// How long a body may take to arrive, in wall time.
+const BODY_LIMIT: Duration = Duration::from_secs(30);
+/// What control routes of the server itself begin with.
+const CONTROL: &str = "_poolproof";
+/// The longest `User-Agent` that the log keeps.
+const MAX_CALLER: usize = 100;
+
+/// Answers any request.
+pub(crate) async fn answer(hub: Arc<Hub>, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
+    let segments = query::segments(request.uri().path());
+    let Some((first, rest)) = segments.split_first() else {
+        return Ok(responses::refusal(&Refusal::NothingHere("/".to_owned())));
+    };
+    if first == CONTROL {
+        return Ok(answer_control(&hub, request.method(), request.uri().path()));
+    }
+    let Some(organization) = hub.find(first) else {
+        return Ok(responses::refusal(&Refusal::NothingHere(format!("/{first}"))));
+    };
+    let route = routes::find(request.method(), rest);
+    let asked = Asked::new(&organization, &request, route.as_ref().ok().and_then(Option::as_ref));
+    let answered = answer_organization(&hub, &organization, request, route, asked.scaler_read).await;
+    if !answered.told {
+        asked.record(&organization, answered.response.status().as_u16());
+    }
+    Ok(answered.response)
+}
+
+/// A response, and whether the log was told of it already.
+struct Answered {
+    response: Response<Body>,
+    told: bool,
+}
+
+impl From<Response<Body>> for Answered {
+    fn from(response: Response<Body>) -> Self {
+        Self { response, told: false }
+    }
+}
+
+/// What needs no token: whether the server lives, and what start scripts download.
+fn answer_control(hub: &Hub, method: &Method, path: &str) -> Response<Body> {
+    let file = path.strip_prefix(DOWNLOADS);
+    let offer = file.and_then(|file| hub.packages.iter().find(|offer| offer.file_name == file));
+    match (method, path.trim_end_matches('/'), offer) {
+        (&Method::GET, _, Some(offer)) => responses::package(offer.bytes.clone()),
+        (&Method::GET, "/_poolproof/health", _) => responses::json("{\"status\":\"ok\"}"),
+        (&Method::GET, SIGN_IN, _) => responses::sign_in_page(),
+        _ => responses::refusal(&Refusal::NothingHere(path.to_owned())),
+    }
+}
+
+async fn answer_organization(
+    hub: &Hub,
+    organization: &Shared,
+    request: Request<Incoming>,
+    route: Result<Option<Route>, Refusal>,
+    scaler_read: Option<ScalerRead>,
+) -> Answered {
+    let origin = origin(hub, request.headers());
+    let token = presented_token(request.headers());
+    let caller = organization.look(|service| service.authorize(token.as_ref()));
+    let Ok(caller) = caller else {
+        let suppressed = request.headers().get("x-tfs-fedauthredirect");
+        let suppressed = suppressed.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"suppress"));
+        let mode = organization.look(|service| service.settings().switches.bad_token);
+        return responses::unauthorized(mode, !suppressed, &origin).into();
+    };
+    match understand(request, route).await {
+        Ok(Work::Call(call)) => call_service(organization, caller, call, scaler_read).await,
+        Ok(work) => answer_locally(hub, organization, &work, &origin).into(),
+        Err(refusal) => responses::refusal(&refusal).into(),
+    }
+}
+
+/// Reads query and body. What is not modelled is refused by name.
+async fn understand(
+    request: Request<Incoming>,
+    route: Result<Option<Route>, Refusal>,
+) -> Result<Work, Refusal> {
+    let (parts, body) = request.into_parts();
+    let not_modelled = || Refusal::NotModelled { route: format!("{} {}", parts.method, parts.uri.path()) };
+    let route = route?.ok_or_else(not_modelled)?;
+    let query = Query::parse(parts.uri.query().unwrap_or_default());
+    let body = read_body(body).await?;
+    decoding::decode(&parts.method, &route, &query, &body)?.ok_or_else(not_modelled)
+}
+
+async fn read_body(body: Incoming) -> Result<Bytes, Refusal> {
+    let read = clock::wall::timeout(BODY_LIMIT, Limited::new(body, MAX_BODY).collect()).await;
+    match read {
+        Ok(Ok(collected)) => Ok(collected.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Refusal::TooLarge(MAX_BODY)),
+        Ok(Err(_)) => Err(Refusal::Invalid("The request body broke off.".to_owned())),
+        Err(clock::Elapsed) => Err(Refusal::TooSlow),
+    }
+}
+
+async fn call_service(
+    organization: &Shared,
+    caller: Caller,
+    call: Call,
+    scaler_read: Option<ScalerRead>,
+) -> Answered {
+    if !caller.may(&call) {
+        return responses::refusal(&Refusal::AccessDenied).into();
+    }
+    let answer = match organization.call(call, scaler_read) {
+        Called::Answered(answer) => answer,
+        Called::Held(held) => held.await.unwrap_or_else(|_| gone(organization)),
+    };
+    Answered { response: responses::encoded(answer), told: scaler_read.is_some() }
+}
+
+/// A held poll's organisation was removed.
+fn gone(organization: &Shared) -> Encoded {
+    crate::organization::refused(&Refusal::NothingHere(format!("/{}", organization.name)))
+}
+
+fn answer_locally(hub: &Hub, organization: &Shared, work: &Work, origin: &str) -> Response<Body> {
+    match work {
+        Work::Call(_) => unreachable!("calls go to the service"),
+        Work::ConnectionData => {
+            let instance = organization.look(azure_devops::Service::instance_id);
+            let url = format!("{origin}/{}", organization.name);
+            responses::json(discovery::connection_data(instance, &url).to_string())
+        }
+        Work::ResourceAreas => responses::json(discovery::RESOURCE_AREAS),
+        Work::Locations => responses::json(discovery::locations().to_string()),
+        Work::Packages(query) => answer_packages(hub, organization, query, origin),
+    }
+}
+
+fn answer_packages(hub: &Hub, organization: &Shared, query: &PackageQuery, origin: &str) -> Response<Body> {
+    let created =
+        organization.look(|service| azure_devops::wire::date(service.settings().epoch, Instant::START));
+    let found = packages::find(&hub.packages, query);
+    let objects: Vec<_> =
+        found.into_iter().map(|offer| packages::object(offer, origin, created.clone())).collect();
+    let body = match (&query.version, objects.first()) {
+        (Some(_), Some(one)) => serde_json::to_vec(one),
+        (Some(version), None) => {
+            return responses::refusal(&Refusal::NothingHere(format!("package version {version}")));
+        }
+        (None, _) => serde_json::to_vec(&serde_json::json!({ "count": objects.len(), "value": objects })),
+    };
+    responses::json(body.expect("texts and numbers are JSON"))
+}
+
+/// What the client calls this server: it may know it by another name than we do.
+fn origin(hub: &Hub, headers: &HeaderMap) -> String {
+    let host = headers.get(HOST).and_then(|host| host.to_str().ok());
+    let allowed = |character: char| character.is_ascii_alphanumeric() || "-.:[]_".contains(character);
+    match host {
+        Some(host) if !host.is_empty() && host.chars().all(allowed) => format!("http://{host}"),
+        _ => format!("http://{}", hub.address),
+    }
+}
+
+/// The token of a request, by either scheme: of Basic it is the password, whoever the user is.
+fn presented_token(headers: &HeaderMap) -> Option<Secret> {
+    let header = headers.get(AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, value) = header.split_once(' ')?;
+    if scheme.eq_ignore_ascii_case("bearer") {
+        return Some(Secret::new(value));
+    }
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return None;
+    }
+    let pair = String::from_utf8(STANDARD.decode(value.trim()).ok()?).ok()?;
+    pair.split_once(':').map(|(_, token)| Secret::new(token))
+}
+
+/// What the log gets to know of a request.
+struct Asked {
+    arrival: Instant,
+    method: Method,
+    route: Cow<'static, str>,
+    caller: Option<String>,
+    /// Set if this is KEDA reading the queue.
+    scaler_read: Option<ScalerRead>,
+}
+
+impl Asked {
+    fn new(organization: &Shared, request: &Request<Incoming>, route: Option<&Route>) -> Self {
+        let caller = request.headers().get(USER_AGENT).and_then(|caller| caller.to_str().ok());
+        let keda = caller.is_some_and(is_keda) && request.method() == Method::GET;
+        let form = || decoding::form(&Query::parse(request.uri().query().unwrap_or_default()));
+        let arrival = organization.now();
+        Self {
+            arrival,
+            method: request.method().clone(),
+            route: route.map_or_else(
+                || Cow::Owned(request.uri().path().to_owned()),
+                |route| Cow::Borrowed(route.template()),
+            ),
+            caller: caller.map(|caller| caller.chars().take(MAX_CALLER).collect()),
+            scaler_read: match route {
+                Some(Route::JobRequests(pool)) if keda => {
+                    Some(ScalerRead { pool: *pool, form: form(), arrival })
+                }
+                _ => None,
+            },
+        }
+    }
+
+    /// KEDA's reads are told whatever came of them, other requests if they failed.
+    fn record(self, organization: &Shared, status: u16) {
+        let now = organization.now();
+        if let Some(read) = self.scaler_read {
+            organization.tell(read.fact(now, status, Vec::new()));
+        } else if status >= 300 || status == 203 {
+            let latency_ms = now.since(self.arrival).0;
+            let (method, route) = (self.method.to_string(), self.route.into_owned());
+            organization.tell(Fact::Request { method, route, status, latency_ms, caller: self.caller });
+        }
+    }
+}
+
+/// KEDA sets no `User-Agent`, so Go's default tells it from agents and SDKs.
+fn is_keda(caller: &str) -> bool {
+    caller.starts_with("Go-http-client")
+}

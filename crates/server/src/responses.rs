@@ -1,0 +1,97 @@
+//! Responses: JSON, empty, the challenge, the sign-in page.
+
+use azure_devops::{BadToken, Refusal};
+use http_body_util::Full;
+use hyper::body::Bytes;
+use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue, LOCATION, WWW_AUTHENTICATE};
+use hyper::{Response, StatusCode};
+
+use crate::organization::{Encoded, refused};
+
+pub(crate) type Body = Full<Bytes>;
+
+/// What the real service says of its JSON.
+const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8; api-version=7.1");
+const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
+const GZIP: HeaderValue = HeaderValue::from_static("application/gzip");
+/// Where the C# client looks for the message of a 401 or 403 without a body.
+const SERVICE_ERROR: HeaderName = HeaderName::from_static("x-tfs-serviceerror");
+/// Where the sign-in page is.
+pub(crate) const SIGN_IN: &str = "/_poolproof/sign-in";
+/// What a follower of the real service's redirect ends at, with status 203.
+const SIGN_IN_PAGE: &str =
+    "<!DOCTYPE html>\n<html><head><title>Sign in to your account</title></head><body>Sign in</body></html>\n";
+
+fn with(status: u16, content_type: Option<HeaderValue>, body: Bytes) -> Response<Body> {
+    let mut response = Response::new(Full::new(body));
+    *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    if let Some(content_type) = content_type {
+        response.headers_mut().insert(CONTENT_TYPE, content_type);
+    }
+    response
+}
+
+/// An answer; an empty one has no content type.
+pub(crate) fn encoded(answer: Encoded) -> Response<Body> {
+    let content_type = (!answer.body.is_empty()).then_some(JSON);
+    with(answer.status, content_type, answer.body.into())
+}
+
+pub(crate) fn json(body: impl Into<Bytes>) -> Response<Body> {
+    with(200, Some(JSON), body.into())
+}
+
+pub(crate) fn package(body: Bytes) -> Response<Body> {
+    with(200, Some(GZIP), body)
+}
+
+pub(crate) fn refusal(refusal: &Refusal) -> Response<Body> {
+    let mut response = encoded(refused(refusal));
+    if let (Refusal::AccessDenied, Ok(message)) = (refusal, percent_encoded(&refusal.to_string()).parse()) {
+        response.headers_mut().insert(SERVICE_ERROR, message);
+    }
+    response
+}
+
+/// What a missing or wrong token is answered. Who asks for no redirect (the SDKs do) gets the
+/// challenge, which must offer Basic and Bearer: the agent takes no other 401 for one.
+pub(crate) fn unauthorized(mode: BadToken, redirect_is_wanted: bool, origin: &str) -> Response<Body> {
+    match mode {
+        BadToken::Redirect if redirect_is_wanted => {
+            let mut response = with(302, None, Bytes::new());
+            if let Ok(location) = format!("{origin}{SIGN_IN}").parse() {
+                response.headers_mut().insert(LOCATION, location);
+            }
+            response
+        }
+        BadToken::SignInPage if redirect_is_wanted => sign_in_page(),
+        _ => {
+            let mut response = encoded(refused(&Refusal::Unauthorized));
+            let challenge =
+                format!("Bearer authorization_uri={origin}/oauth, Basic realm=\"{origin}/\", TFS-Federated");
+            if let Ok(challenge) = challenge.parse() {
+                response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
+            }
+            if let Ok(message) = percent_encoded(&Refusal::Unauthorized.to_string()).parse() {
+                response.headers_mut().insert(SERVICE_ERROR, message);
+            }
+            response
+        }
+    }
+}
+
+pub(crate) fn sign_in_page() -> Response<Body> {
+    with(203, Some(HTML), Bytes::from_static(SIGN_IN_PAGE.as_bytes()))
+}
+
+fn percent_encoded(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            encoded.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    encoded
+}
