@@ -74,6 +74,12 @@ pub(crate) async fn exchange(
     }
 }
 
+/// Sends a request that is all written out, on a connection of its own, and waits for its response.
+pub(crate) async fn fetch(address: &Address, request: String) -> io::Result<Response> {
+    let stream = Box::pin(connect(address)).await?;
+    attempt(stream, request, "GET").await.map(|(_, response)| response).map_err(|broken| broken.error)
+}
+
 async fn connect(address: &Address) -> io::Result<TcpStream> {
     let stream = match address.host.parse() {
         Ok(ip) => TcpStream::connect(SocketAddr::new(ip, address.port)).await?,

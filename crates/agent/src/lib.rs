@@ -15,6 +15,7 @@ mod address;
 mod archive;
 mod http;
 pub mod listener;
+mod lookup;
 mod setup;
 mod shell;
 
@@ -22,6 +23,7 @@ pub use address::AddressError;
 pub use archive::{PLATFORM, Package, package};
 pub use azure_devops::agent::{AGENT_VERSION, Observation, Registration, exit_code};
 pub use listener::listener;
+pub use lookup::{PackageLookup, look_up_package};
 pub use setup::{ConfigureError, Removal, RemoveError, configure, remove, unregister};
 pub use shell::{RunOptions, run};
 
