@@ -50,7 +50,7 @@ pub struct Settings {
 }
 
 /// The known scripts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Script {
     /// Microsoft's of 2023: sets its traps after configuring, not for templates, never disables the
     /// EXIT trap, and always runs the agent with `--once`.

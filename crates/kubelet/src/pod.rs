@@ -209,6 +209,12 @@ impl Pod {
         if index < init { &self.spec.init_containers[index] } else { &self.spec.containers[index - init] }
     }
 
+    /// How often a container was started.
+    #[must_use]
+    pub fn starts(&self, container: usize) -> u32 {
+        self.containers[container].starts
+    }
+
     /// Whether the pod has a deletion timestamp.
     #[must_use]
     pub fn is_deleted(&self) -> bool {
