@@ -437,7 +437,7 @@ mod tests {
         for (word, value) in words {
             match word.as_str() {
                 "properties" | "$defs" => {
-                    value.as_object().expect("a map").values().for_each(assert_understood)
+                    value.as_object().expect("a map").values().for_each(assert_understood);
                 }
                 "pattern" => {
                     let pattern = value.as_str().expect("a text");
