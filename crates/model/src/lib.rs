@@ -12,6 +12,7 @@ pub mod manifest;
 pub mod problem;
 pub mod rules;
 pub mod scenario;
+pub mod schemas;
 pub mod stream;
 mod yaml;
 

@@ -1,12 +1,10 @@
 //! A scenario from a file's text: all mistakes at once, each with its place.
 
-use schemars::schema_for;
-use serde_json::Value as Json;
-
 use crate::check;
 use crate::problem::{Mark, Place, Problem};
 use crate::rules;
 use crate::scenario::Scenario;
+use crate::schemas;
 use crate::yaml::{self, Dialect, Node};
 
 /// A scenario and where in its file everything stands.
@@ -66,7 +64,7 @@ pub fn scenario(file: &str, text: &str) -> Result<Scenario, Vec<Problem>> {
 /// Everything that is wrong with it, in the order of the file.
 pub fn scenario_with_places(file: &str, text: &str) -> Result<Loaded, Vec<Problem>> {
     let root = only_document(file, text)?;
-    let mut problems = check::check(file, &root, &schema());
+    let mut problems = check::check(file, &root, schemas::scenario().as_value());
     problems.extend(rules::check(file, &root));
     if problems.is_empty() {
         match serde_json::from_value(root.to_json()) {
@@ -77,12 +75,6 @@ pub fn scenario_with_places(file: &str, text: &str) -> Result<Loaded, Vec<Proble
     problems.sort();
     problems.dedup();
     Err(problems)
-}
-
-/// The JSON schema of scenario files.
-#[must_use]
-pub fn schema() -> Json {
-    schema_for!(Scenario).to_value()
 }
 
 fn only_document(file: &str, text: &str) -> Result<Node, Vec<Problem>> {
