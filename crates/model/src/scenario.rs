@@ -72,6 +72,18 @@ pub struct Organization {
 }
 
 impl Organization {
+    /// An organisation with these pools and the default of everything else.
+    #[must_use]
+    pub fn with_pools(pools: Vec<Pool>) -> Self {
+        Self {
+            parallel_jobs: ParallelJobs::default(),
+            assign_delay: Self::default_assign_delay(),
+            job_lock: Self::default_job_lock(),
+            session_expiry: Self::default_session_expiry(),
+            pools,
+        }
+    }
+
     fn default_assign_delay() -> MillisRange {
         MillisRange { least: Millis::seconds(1), most: Millis::seconds(3) }
     }

@@ -24,12 +24,15 @@ pub(super) fn environment(container: &Container, documents: &[Document]) -> BTre
         let source = variable.value_from.as_ref();
         let secret = source.and_then(|source| source.secret_key_ref.as_ref()).map(|key| ("Secret", key));
         let map = source.and_then(|source| source.config_map_key_ref.as_ref()).map(|key| ("ConfigMap", key));
+        let written = variable.value.clone().unwrap_or_default();
         let value = match secret.or(map) {
             Some((kind, key)) => {
                 values(kind, &key.name, documents).and_then(|mut values| values.remove(&key.key))
             }
             None if source.is_some() => None,
-            None => Some(variable.value.clone().unwrap_or_default()),
+            // Refers to other variables, some of which only the cluster knows.
+            None if written.contains("$(") => None,
+            None => Some(written),
         };
         environment.insert(variable.name.clone(), value);
     }
