@@ -1,1 +1,4 @@
-//! Tests
+//! The node against a fake API server, without a socket.
+
+mod api;
+mod pods;
