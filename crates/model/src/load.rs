@@ -1,7 +1,7 @@
 //! A scenario from a file's text: all mistakes at once, each with its place.
 
 use crate::check;
-use crate::problem::{Mark, Place, Problem};
+use crate::problem::{Mark, Place, Problem, sorted};
 use crate::rules;
 use crate::scenario::Scenario;
 use crate::schemas;
@@ -72,9 +72,7 @@ pub fn scenario_with_places(file: &str, text: &str) -> Result<Loaded, Vec<Proble
             Err(error) => problems.push(root.mark.of(file).problem(error.to_string())),
         }
     }
-    problems.sort();
-    problems.dedup();
-    Err(problems)
+    Err(sorted(problems))
 }
 
 fn only_document(file: &str, text: &str) -> Result<Node, Vec<Problem>> {

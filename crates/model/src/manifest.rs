@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
 
 use crate::check;
-use crate::problem::{Mark, Place, Problem, did_you_mean};
+use crate::problem::{Mark, Place, Problem, did_you_mean, sorted};
 use crate::yaml::{self, Dialect, Entry, Kind, Node, Scalar, Value, shortened};
 
 mod environment;
@@ -170,13 +170,11 @@ pub fn load(file: &str, text: &str) -> Result<Vec<Document>, Vec<Problem>> {
         let hint = "a manifest begins with `apiVersion: ...`";
         return Err(vec![Mark::START.of(file).problem("the file holds no object").with_hint(hint)]);
     }
-    let mut problems: Vec<Problem> = roots.iter().flat_map(|root| problems_of(file, root)).collect();
+    let problems: Vec<Problem> = roots.iter().flat_map(|root| problems_of(file, root)).collect();
     if problems.is_empty() {
         return Ok(roots.into_iter().map(|root| Document::new(file, root)).collect());
     }
-    problems.sort();
-    problems.dedup();
-    Err(problems)
+    Err(sorted(problems))
 }
 
 fn problems_of(file: &str, root: &Node) -> Vec<Problem> {

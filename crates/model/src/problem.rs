@@ -2,6 +2,11 @@
 
 use std::fmt;
 
+/// So many problems of a file are told; the last one says how many more there are.
+const MOST_PROBLEMS: usize = 100;
+/// Longer words than this are not compared with others.
+const LONGEST_COMPARED: usize = 80;
+
 /// A stretch of a file, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Span {
@@ -98,14 +103,32 @@ impl Mark {
     }
 }
 
+/// In the order of the files, each once, and no more than anybody reads.
+pub(crate) fn sorted(mut problems: Vec<Problem>) -> Vec<Problem> {
+    problems.sort();
+    problems.dedup();
+    if problems.len() > MOST_PROBLEMS {
+        let more = problems.split_off(MOST_PROBLEMS);
+        problems.push(more[0].place.problem(format!("and {} mistakes from here on", more.len())));
+    }
+    problems
+}
+
 /// `did you mean ...?` if one of the known words is close to what was written.
 pub(crate) fn did_you_mean<'k>(written: &str, known: impl IntoIterator<Item = &'k str>) -> Option<String> {
-    let distance = |word: &str| strsim::damerau_levenshtein(&written.to_lowercase(), &word.to_lowercase());
-    let (nearest, distance) =
-        known.into_iter().map(|word| (word, distance(word))).min_by_key(|(_, distance)| *distance)?;
-    // A third of the word may be wrong: more than that and the suggestion is noise.
-    let tolerated = (written.chars().count().max(nearest.chars().count()) / 3).max(1);
-    (distance <= tolerated).then(|| format!("did you mean `{nearest}`?"))
+    let length = written.chars().count();
+    let close = |word: &'k str| {
+        // A third of the word may be wrong: more than that and the suggestion is noise.
+        let tolerated = (length.max(word.chars().count()) / 3).max(1);
+        // Comparing takes the product of the lengths: not for whole paragraphs.
+        let comparable =
+            length.max(word.len()) <= LONGEST_COMPARED && word.len().abs_diff(written.len()) <= 4 * tolerated;
+        let distance =
+            comparable.then(|| strsim::damerau_levenshtein(&written.to_lowercase(), &word.to_lowercase()));
+        distance.filter(|distance| *distance <= tolerated).map(|distance| (word, distance))
+    };
+    let (nearest, _) = known.into_iter().filter_map(close).min_by_key(|(_, distance)| *distance)?;
+    Some(format!("did you mean `{nearest}`?"))
 }
 
 /// The words as a sentence's part: `a, b or c`, each in back ticks.
@@ -134,5 +157,18 @@ mod tests {
         let known = ["pollingInterval", "cooldownPeriod"];
         assert_eq!(did_you_mean("poolingInterval", known), Some("did you mean `pollingInterval`?".into()));
         assert_eq!(did_you_mean("fallback", known), None);
+        assert_eq!(did_you_mean(&"x".repeat(1 << 20), known), None);
+    }
+
+    #[test]
+    fn no_more_is_told_than_anybody_reads() {
+        let problem = |at: usize| {
+            let position = Position { line: at, column: 1 };
+            Mark { position, span: Span { offset: at, length: 0 } }.of("a.yaml").problem("wrong")
+        };
+        let told = sorted((1..=250).rev().chain(1..=250).map(problem).collect());
+        assert_eq!(told.len(), MOST_PROBLEMS + 1);
+        assert_eq!(told[0].to_string(), "a.yaml:1:1: wrong");
+        assert_eq!(told[MOST_PROBLEMS].to_string(), "a.yaml:101:1: and 150 mistakes from here on");
     }
 }

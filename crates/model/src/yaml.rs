@@ -4,7 +4,7 @@
 //! size, depth and number of nodes (aliases counted as what they stand for), a
 //! key may be given once, and nothing in it can make the program panic.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use granit_parser::{Event, Parser, ScalarStyle, ScanError, Span as ParserSpan, StrInput, Tag, options};
 use serde_json::{Map, Number};
@@ -358,6 +358,7 @@ impl<'t> Reader<'t> {
 
     fn map(&mut self, depth: usize) -> Result<Vec<Entry>, Stopped> {
         let mut entries: Vec<Entry> = Vec::new();
+        let mut lines: BTreeMap<String, usize> = BTreeMap::new();
         let mut merged = Vec::new();
         loop {
             let (event, span) = self.expect()?;
@@ -377,14 +378,14 @@ impl<'t> Reader<'t> {
                 merged.push(node);
                 continue;
             }
-            if let Some(first) = entries.iter().find(|entry| entry.key == key) {
-                let line = first.key_mark.position.line;
+            if let Some(line) = lines.get(&key) {
                 let message = format!("`{}` is given twice", shortened(&key));
                 let problem = key_node.mark.of(self.file).problem(message);
                 self.problems
                     .push(problem.with_hint(format!("the first is in line {line}; keep one of them")));
                 continue;
             }
+            lines.insert(key.clone(), key_node.mark.position.line);
             entries.push(Entry { key, key_mark: key_node.mark, node });
         }
     }
@@ -407,6 +408,7 @@ impl<'t> Reader<'t> {
 
 /// Merge keys as YAML 1.1 has them: what is written in the map itself wins, then the earlier one.
 fn merge(entries: &mut Vec<Entry>, merged: Vec<Node>) {
+    let mut present: BTreeSet<String> = entries.iter().map(|entry| entry.key.clone()).collect();
     for node in merged {
         let maps = match node.value {
             Value::Map(entries) => vec![entries],
@@ -414,7 +416,7 @@ fn merge(entries: &mut Vec<Entry>, merged: Vec<Node>) {
             Value::Scalar(_) => Vec::new(),
         };
         for entry in maps.into_iter().flatten() {
-            if !entries.iter().any(|present| present.key == entry.key) {
+            if present.insert(entry.key.clone()) {
                 entries.push(entry);
             }
         }

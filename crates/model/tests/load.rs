@@ -193,6 +193,13 @@ fn a_file_that_would_blow_up_is_refused() {
     }
     assert!(told(&chain).contains("too deep"));
 
+    // Many keys, and as many unknown fields.
+    let wide: String = (0..40_000).fold(String::new(), |mut wide, at| {
+        writeln!(wide, "k{at}:").expect("writing to a string");
+        wide
+    });
+    assert_eq!(told(&wide).lines().filter(|line| line.starts_with("example.yaml")).count(), 101);
+
     let long = format!("name: {}", "x".repeat(2 << 20));
     assert!(told(&long).contains("bytes are too many"));
 }

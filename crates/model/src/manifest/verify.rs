@@ -8,7 +8,7 @@ use super::kubernetes::{Container, PodSpec};
 use super::target::Targets;
 use super::{Document, Object, body};
 use crate::load::Places;
-use crate::problem::{Problem, did_you_mean, one_of};
+use crate::problem::{Problem, did_you_mean, one_of, sorted};
 use crate::scenario::{Pool, Scenario, Substitute};
 use crate::yaml::{Kind, Node, Scalar, Value, shortened};
 
@@ -26,14 +26,9 @@ pub fn check(scenario: &Scenario, places: &Places, documents: &[Document]) -> Re
     checker.secrets_are_base64();
     checker.agents_join_known_pools();
     let target = checker.target();
-    let mut problems = checker.problems;
     match target {
-        Some(target) if problems.is_empty() => Ok(target),
-        _ => {
-            problems.sort();
-            problems.dedup();
-            Err(problems)
-        }
+        Some(target) if checker.problems.is_empty() => Ok(target),
+        _ => Err(sorted(checker.problems)),
     }
 }
 
