@@ -1,3 +1,17 @@
-//! The `poolproof` binary.
+//! The `poolproof` binary: reads the command line, composes the packages,
+//! chooses the exit code. It decides nothing else.
 
-fn main() {}
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line talks to people")]
+
+mod aggregate;
+mod arguments;
+mod command;
+mod exit;
+mod problems;
+mod progress;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    command::main()
+}

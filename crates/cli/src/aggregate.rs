@@ -1,0 +1,105 @@
+//! Repetitions of one scenario on one KEDA version, read as one.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use serde::Serialize;
+use verifier::{Aggregate, Report, RuleShare, Verdict};
+
+/// The runs of one scenario on one version.
+#[derive(Debug, Serialize)]
+pub(crate) struct Group {
+    pub(crate) scenario: String,
+    pub(crate) keda: String,
+    pub(crate) reports: Vec<Report>,
+    /// What they come to together, if there is more than one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) aggregate: Option<Aggregate>,
+}
+
+/// Sorts reports into groups, in the order in which they first come.
+pub(crate) fn group(reports: Vec<Report>) -> Vec<Group> {
+    let mut groups: Vec<Group> = Vec::new();
+    for report in reports {
+        let scenario = report.run.scenario.clone();
+        let keda = report.run.versions.get("keda").cloned().unwrap_or_default();
+        match groups.iter_mut().find(|group| group.scenario == scenario && group.keda == keda) {
+            Some(group) => group.reports.push(report),
+            None => groups.push(Group { scenario, keda, reports: vec![report], aggregate: None }),
+        }
+    }
+    for group in &mut groups {
+        group.reports.sort_by_key(|report| report.run.repetition);
+        if group.reports.len() > 1 {
+            group.aggregate = Some(verifier::aggregate(&group.reports));
+        }
+    }
+    groups
+}
+
+impl Group {
+    /// The verdict on all of its runs.
+    pub(crate) fn verdict(&self) -> Option<Verdict> {
+        match (&self.aggregate, self.reports.as_slice()) {
+            (Some(aggregate), _) => Some(aggregate.verdict),
+            (None, [report]) => Some(report.verdict),
+            (None, _) => None,
+        }
+    }
+
+    /// The report of a single run, or a table of rules and the share of runs that broke them.
+    pub(crate) fn render(&self, width: usize, colour: bool) -> String {
+        match (&self.aggregate, self.reports.as_slice()) {
+            (None, [report]) => report.render(width, colour),
+            (None, _) => String::new(),
+            (Some(aggregate), reports) => table(self, aggregate, reports),
+        }
+    }
+}
+
+fn table(group: &Group, aggregate: &Aggregate, reports: &[Report]) -> String {
+    let mut text = String::new();
+    let _ = writeln!(
+        text,
+        "{} on KEDA {}: {} runs, {}",
+        group.scenario,
+        group.keda,
+        aggregate.runs,
+        verdict(aggregate.verdict)
+    );
+    let _ = writeln!(text, "  {}", aggregate.because);
+    let counts: Vec<_> =
+        aggregate.verdicts.iter().map(|(of, runs)| format!("{runs} {}", verdict(*of))).collect();
+    let _ = writeln!(text, "  runs: {}", counts.join(", "));
+    for share in &aggregate.rules {
+        rule(&mut text, share, aggregate.runs);
+    }
+    let mut peaks: BTreeMap<u32, u32> = BTreeMap::new();
+    for report in reports {
+        let peak = report.measurements.peak.as_ref().map_or(0, |peak| peak.replicas);
+        *peaks.entry(peak).or_default() += 1;
+    }
+    let peaks: Vec<_> = peaks.iter().map(|(peak, runs)| format!("{peak} in {runs} runs")).collect();
+    let _ = writeln!(text, "  peak replicas: {}", peaks.join(", "));
+    text
+}
+
+fn rule(text: &mut String, share: &RuleShare, of: u32) {
+    let meant = if share.expected { ", meant to be found" } else { "" };
+    let _ =
+        writeln!(text, "  {}: {} of {of} runs ({:.0} %){meant}", share.rule, share.runs, share.share * 100.0);
+    for subject in &share.subjects {
+        let _ = writeln!(text, "    {subject}");
+    }
+    let seeds: Vec<_> = share.seeds.iter().map(u64::to_string).collect();
+    let _ = writeln!(text, "    seeds {}", seeds.join(", "));
+}
+
+fn verdict(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Passed => "passed",
+        Verdict::Findings => "findings",
+        Verdict::ExpectedFindings => "expected findings",
+        Verdict::Inconclusive => "inconclusive",
+    }
+}

@@ -1,0 +1,237 @@
+//! The command line.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use cluster::local::{DEFAULT_KEDA, DEFAULT_SPEED};
+use runner::batch::DEFAULT_PARALLEL;
+
+/// Proves a KEDA-scaled Azure DevOps agent pool before production.
+#[derive(Debug, Parser)]
+#[command(name = "poolproof", version, propagate_version = true, after_help = EXIT_CODES)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+    /// When to use colour.
+    #[arg(long, global = true, value_enum, default_value_t = Colour::Auto)]
+    pub(crate) color: Colour,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 passed, 1 findings, 2 wrong usage or scenario, 3 environment, \
+                          4 inconclusive, 5 internal error, 130 interrupted";
+
+/// When to use colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Colour {
+    /// On a terminal, unless NO_COLOR is set.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run scenarios and judge what came of them.
+    Run(RunArguments),
+    /// Judge a saved event log.
+    Verify(VerifyArguments),
+    /// Serve a fake Azure DevOps organisation.
+    Serve(ServeArguments),
+    /// Local clusters: real Kubernetes and KEDA as plain processes.
+    Cluster {
+        #[command(subcommand)]
+        command: ClusterCommand,
+    },
+    /// Check something of yours against the fake Azure DevOps.
+    Check {
+        #[command(subcommand)]
+        command: CheckCommand,
+    },
+    /// The emulated agent, as a start script calls it: configure, run or remove.
+    #[command(disable_help_flag = true)]
+    Agent {
+        /// What `config.sh` or `run.sh` was given.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunArguments {
+    /// Scenario files; a folder stands for the scenarios in it.
+    #[arg(required = true, value_name = "SCENARIO")]
+    pub(crate) scenarios: Vec<PathBuf>,
+    /// Where to run them.
+    #[arg(long, value_enum)]
+    pub(crate) on: Engine,
+    /// KEDA's versions instead of the scenario's, separated by commas.
+    #[arg(long, value_name = "VERSION", value_delimiter = ',')]
+    pub(crate) keda: Vec<String>,
+    /// How many times faster than real time runs [default: 20, or the named cluster's].
+    #[arg(long, value_name = "N")]
+    pub(crate) speed: Option<u32>,
+    /// How often each scenario is run.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(crate) repeat: u32,
+    /// How many runs live side by side on one control plane.
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_PARALLEL)]
+    pub(crate) parallel: usize,
+    /// The seed of every random choice of ours; further repetitions have the next ones.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// A cluster that `cluster up` started, instead of one of the run's own.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) cluster: Option<String>,
+    /// A manifest instead of the scenario's; can be given more than once.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) manifest: Vec<PathBuf>,
+    /// What your manifest leaves to its reader to fill in: TEXT=organization_url,
+    /// TEXT=personal_access_token or TEXT=personal_access_token_base64.
+    #[arg(long, value_name = "TEXT=WHAT")]
+    pub(crate) substitute: Vec<String>,
+    /// The folder for logs and reports.
+    #[arg(long, value_name = "DIR", default_value = "results")]
+    pub(crate) out: PathBuf,
+    /// What to print.
+    #[arg(short, long, value_enum, default_value_t = Output::Text)]
+    pub(crate) output: Output,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Engine {
+    /// Real Kubernetes and KEDA as local processes, with fake nodes.
+    Local,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Output {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct VerifyArguments {
+    /// The log, `events.jsonl` of a run; `-` is standard input.
+    #[arg(value_name = "LOG")]
+    pub(crate) log: PathBuf,
+    /// What to print.
+    #[arg(short, long, value_enum, default_value_t = Output::Text)]
+    pub(crate) output: Output,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ServeArguments {
+    /// Where to listen; port 0 lets the system choose.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
+    pub(crate) listen: SocketAddr,
+    /// Listen on an address that others can reach.
+    #[arg(long)]
+    pub(crate) open: bool,
+    /// The organisation's name.
+    #[arg(long, value_name = "NAME", default_value = "poolproof")]
+    pub(crate) organization: String,
+    /// A pool, as NAME or NAME=ID; can be given more than once.
+    #[arg(long, value_name = "NAME[=ID]", default_value = "Default")]
+    pub(crate) pool: Vec<String>,
+    /// The file with the personal access token; without it one is made and written to standard output.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) token_file: Option<PathBuf>,
+    /// How many jobs may run at once [default: unlimited].
+    #[arg(long, value_name = "N")]
+    pub(crate) parallel_jobs: Option<u32>,
+    /// How many times faster than real its time runs.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) speed: u32,
+    /// Append what happens to a file, one event a line.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) events: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ClusterCommand {
+    /// Build what a cluster needs, if it is not in the cache.
+    Build {
+        #[command(flatten)]
+        version: ClusterVersion,
+    },
+    /// Start a cluster that stays until `cluster down`.
+    Up {
+        #[command(flatten)]
+        version: ClusterVersion,
+        #[command(flatten)]
+        name: ClusterName,
+        /// How many fake nodes it has.
+        #[arg(long, value_name = "N", default_value_t = 3)]
+        nodes: u32,
+        /// How many pods a node takes.
+        #[arg(long, value_name = "N", default_value_t = 110)]
+        pods_per_node: u32,
+    },
+    /// End a cluster.
+    Down {
+        #[command(flatten)]
+        name: ClusterName,
+    },
+    /// List the clusters that live.
+    Status {
+        /// What to print.
+        #[arg(short, long, value_enum, default_value_t = Output::Text)]
+        output: Output,
+    },
+    /// Hold a cluster until somebody ends it; `cluster up` starts this.
+    #[command(hide = true)]
+    Hold {
+        #[command(flatten)]
+        version: ClusterVersion,
+        #[command(flatten)]
+        name: ClusterName,
+        #[arg(long)]
+        nodes: u32,
+        #[arg(long)]
+        pods_per_node: u32,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ClusterVersion {
+    /// KEDA's version.
+    #[arg(long, value_name = "VERSION", default_value = DEFAULT_KEDA)]
+    pub(crate) keda: String,
+    /// How many times faster than real time runs.
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_SPEED)]
+    pub(crate) speed: u32,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ClusterName {
+    /// The cluster's name.
+    #[arg(long, default_value = "default")]
+    pub(crate) name: String,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum CheckCommand {
+    /// Run a container's start script through its whole life, under real bash.
+    Entrypoint {
+        /// The script.
+        path: PathBuf,
+        /// What to print.
+        #[arg(short, long, value_enum, default_value_t = Output::Text)]
+        output: Output,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        super::Arguments::command().debug_assert();
+    }
+}

@@ -1,0 +1,235 @@
+//! Many runs: scenarios by KEDA versions by repetitions. Each version gets one
+//! control plane, on which the runs live side by side, each in a namespace with
+//! nodes and an organisation of its own.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use cluster::local::{DEFAULT_KEDA, LocalError, Progress};
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use server::{Options, Server};
+use tokio::sync::watch;
+
+use crate::case::Prepared;
+use crate::engine::Engine;
+use crate::run::{RunError, RunRequest, Stop, folder, run};
+use crate::state::State;
+
+/// How many runs live side by side, unless asked otherwise. Thirty were measured to keep time at speed 20.
+pub const DEFAULT_PARALLEL: usize = 10;
+
+/// What to run.
+#[derive(Debug, Clone)]
+pub struct Batch {
+    /// The scenarios.
+    pub cases: Vec<Prepared>,
+    /// KEDA's versions; if there are none, each scenario's own.
+    pub keda: Vec<String>,
+    /// How often each is run.
+    pub repeat: u32,
+    /// The seed of the first repetition; each further one has the next.
+    pub seed: u64,
+    /// How many times faster than real.
+    pub speed: u32,
+    /// How many runs live side by side.
+    pub parallel: usize,
+    /// A cluster that is there already.
+    pub cluster: Option<String>,
+    /// Where built programs are kept.
+    pub cache: PathBuf,
+    /// Where logs go.
+    pub out: PathBuf,
+    /// Options of the command line that a repetition needs too, such as `--manifest FILE`.
+    pub replay_options: Vec<String>,
+    /// The package that start scripts download.
+    pub packages: Vec<server::Package>,
+}
+
+/// One run of a batch, as it is told to whoever watches.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunName {
+    /// The scenario.
+    pub scenario: String,
+    /// KEDA's version.
+    pub keda: String,
+    /// Which repetition, from 1.
+    pub repetition: u32,
+}
+
+/// How a run of a batch ended.
+#[derive(Debug)]
+pub struct Finished {
+    /// Which run.
+    pub name: RunName,
+    /// Where its log is, or why there is none.
+    pub log: Result<PathBuf, RunError>,
+}
+
+/// Told of the runs of a batch.
+pub trait Observer: Sync {
+    /// A run began; its state changes until it ends.
+    fn began(&self, name: &RunName, state: watch::Receiver<State>);
+    /// A run ended.
+    fn ended(&self, name: &RunName);
+}
+
+impl Batch {
+    /// How many runs it is.
+    #[must_use]
+    pub fn runs(&self) -> usize {
+        let versions = self.keda.len().max(1);
+        self.cases.len() * versions * usize::try_from(self.repeat).unwrap_or(usize::MAX)
+    }
+
+    /// The versions in their order, each with the scenarios that run on it.
+    fn by_version(&self) -> Vec<(String, Vec<&Prepared>)> {
+        if !self.keda.is_empty() {
+            return self.keda.iter().map(|keda| (keda.clone(), self.cases.iter().collect())).collect();
+        }
+        let mut versions: Vec<(String, Vec<&Prepared>)> = Vec::new();
+        for case in &self.cases {
+            let keda = case.scenario.cluster.keda.as_deref().unwrap_or(DEFAULT_KEDA);
+            match versions.iter_mut().find(|(version, _)| version == keda) {
+                Some((_, cases)) => cases.push(case),
+                None => versions.push((keda.to_owned(), vec![case])),
+            }
+        }
+        versions
+    }
+
+    /// Runs everything.
+    ///
+    /// # Errors
+    /// [`LocalError`] if a control plane does not start. What runs have been finished by then is lost:
+    /// their logs are where they were written.
+    pub async fn run(
+        &self,
+        progress: &Progress<'_>,
+        observer: &dyn Observer,
+        interrupted: &watch::Receiver<bool>,
+    ) -> Result<Vec<Finished>, LocalError> {
+        let mut finished = Vec::new();
+        for (keda, cases) in self.by_version() {
+            if *interrupted.borrow() {
+                break;
+            }
+            let engine = match &self.cluster {
+                Some(name) => Engine::join(&self.cache, name).await?,
+                None => {
+                    let name = format!("run-{}-{keda}", std::process::id()).replace('.', "-");
+                    let start = Engine::own(&self.cache, &name, &keda, self.speed, progress);
+                    tokio::select! {
+                        engine = start => engine?,
+                        () = is_true(interrupted.clone()) => break,
+                    }
+                }
+            };
+            finished.extend(self.on(&engine, &cases, observer, interrupted).await?);
+            engine.end().await;
+        }
+        Ok(finished)
+    }
+
+    async fn on(
+        &self,
+        engine: &Engine,
+        cases: &[&Prepared],
+        observer: &dyn Observer,
+        interrupted: &watch::Receiver<bool>,
+    ) -> Result<Vec<Finished>, LocalError> {
+        let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let options = Options { listen, clock: engine.clock(), packages: self.packages.clone() };
+        let server = Server::start(options).await.map_err(LocalError::NoPort)?;
+        let (stop, stopped) = watch::channel(Stop::GoOn);
+        let watch_over = async {
+            tokio::select! {
+                because = engine.await_failure() => stop.send_replace(Stop::Broken(because)),
+                () = is_true(interrupted.clone()) => stop.send_replace(Stop::Interrupt),
+            };
+            std::future::pending::<()>().await;
+        };
+        let runs = self.side_by_side(engine, &server, cases, observer, stopped);
+        let finished = tokio::select! {
+            finished = runs => finished,
+            () = watch_over => unreachable!("it waits for ever"),
+        };
+        server.stop().await;
+        Ok(finished)
+    }
+
+    async fn side_by_side(
+        &self,
+        engine: &Engine,
+        server: &Server,
+        cases: &[&Prepared],
+        observer: &dyn Observer,
+        stop: watch::Receiver<Stop>,
+    ) -> Vec<Finished> {
+        let repetitions = 1..=self.repeat;
+        let mut waiting =
+            cases.iter().flat_map(|case| repetitions.clone().map(move |repetition| (*case, repetition)));
+        let mut living = FuturesUnordered::new();
+        let mut finished = Vec::new();
+        let mut number = 0;
+        loop {
+            while living.len() < self.parallel.max(1) && *stop.borrow() == Stop::GoOn {
+                let Some((case, repetition)) = waiting.next() else { break };
+                number += 1;
+                let request = self.request(case, repetition, number, engine);
+                living.push(Box::pin(one(request, engine, server, observer, stop.clone())));
+            }
+            match living.next().await {
+                Some(run) => finished.push(run),
+                None => return finished,
+            }
+        }
+    }
+
+    fn request(&self, case: &Prepared, repetition: u32, number: u32, engine: &Engine) -> RunRequest {
+        let scenario = &case.scenario.name;
+        let seed = self.seed + u64::from(repetition) - 1;
+        let mut replay = format!(
+            "poolproof run {} --on local --keda {} --speed {} --seed {seed}",
+            case.file,
+            engine.keda(),
+            engine.clock().speed()
+        );
+        for option in &self.replay_options {
+            replay.push(' ');
+            replay.push_str(option);
+        }
+        RunRequest {
+            case: case.clone(),
+            id: format!("{scenario}-{}-{number}", std::process::id()),
+            repetition,
+            seed,
+            replay,
+            folder: folder(Path::new(&self.out), scenario, engine.keda(), repetition, self.repeat),
+        }
+    }
+}
+
+async fn one(
+    request: RunRequest,
+    engine: &Engine,
+    server: &Server,
+    observer: &dyn Observer,
+    stop: watch::Receiver<Stop>,
+) -> Finished {
+    let name = RunName {
+        scenario: request.case.scenario.name.clone(),
+        keda: engine.keda().to_owned(),
+        repetition: request.repetition,
+    };
+    let log = run(&request, engine, server, |state| observer.began(&name, state), stop).await;
+    observer.ended(&name);
+    Finished { name, log }
+}
+
+/// Waits until the flag is true; for ever if nobody can turn it any more.
+async fn is_true(mut flag: watch::Receiver<bool>) {
+    if flag.wait_for(|&flag| flag).await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}

@@ -1,0 +1,120 @@
+//! What there is to run: a scenario with its manifests, read and checked before
+//! anything is started.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use model::manifest::{self, Document, Targets};
+use model::problem::Problem;
+use model::scenario::Substitute;
+use model::{Scenario, load};
+
+/// The largest file that is read: a megabyte is a large manifest already.
+const LARGEST_FILE: u64 = 4 << 20;
+
+/// A scenario whose files were read and found good.
+#[derive(Debug, Clone)]
+pub struct Prepared {
+    /// The scenario's file, as it was named.
+    pub file: String,
+    /// The scenario.
+    pub scenario: Scenario,
+    /// Its manifests, as they stand in the files.
+    pub manifests: Vec<(String, Vec<Document>)>,
+    /// What KEDA scales in them.
+    pub targets: Targets,
+}
+
+/// What takes the place of what a scenario says.
+#[derive(Debug, Clone, Default)]
+pub struct Overrides {
+    /// Manifests instead of the scenario's.
+    pub manifests: Vec<PathBuf>,
+    /// Substitutions instead of the scenario's.
+    pub substitute: BTreeMap<String, Substitute>,
+}
+
+/// Why a scenario cannot be run.
+#[derive(Debug, thiserror::Error)]
+pub enum CaseError {
+    /// A file cannot be read.
+    #[error("cannot read {}: {source}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// Files hold mistakes.
+    #[error("{} in the scenario's files", counted(problems.len()))]
+    Mistakes {
+        /// All of them.
+        problems: Vec<Problem>,
+    },
+}
+
+/// Reads a scenario and its manifests and checks that they fit each other.
+///
+/// # Errors
+/// [`CaseError::Mistakes`] with every mistake of every file; [`CaseError::Unreadable`] for a file
+/// that is not there.
+pub fn prepare(path: &Path, overrides: &Overrides) -> Result<Prepared, CaseError> {
+    let file = path.display().to_string();
+    let bytes = read(path)?;
+    let text = load::text(&file, &bytes).map_err(one)?;
+    let mut loaded = load::scenario_with_places(&file, text).map_err(mistakes)?;
+    let scenario = &mut loaded.scenario;
+    let mut paths: Vec<PathBuf> = overrides.manifests.clone();
+    if paths.is_empty() {
+        let folder = path.parent().unwrap_or(Path::new("."));
+        paths = scenario.manifests.iter().map(|manifest| folder.join(manifest)).collect();
+    } else {
+        scenario.manifests = paths.iter().map(|path| path.display().to_string()).collect();
+        // What another manifest left open is not open in this one.
+        scenario.substitute.clear();
+    }
+    scenario.substitute.extend(overrides.substitute.clone());
+    let manifests = read_manifests(&paths)?;
+    let documents: Vec<Document> = manifests.iter().flat_map(|(_, documents)| documents.clone()).collect();
+    let targets = manifest::check(scenario, &loaded.places, &documents).map_err(mistakes)?;
+    Ok(Prepared { file, scenario: loaded.scenario, manifests, targets })
+}
+
+fn read_manifests(paths: &[PathBuf]) -> Result<Vec<(String, Vec<Document>)>, CaseError> {
+    let (mut manifests, mut problems) = (Vec::new(), Vec::new());
+    for path in paths {
+        let file = path.display().to_string();
+        let bytes = read(path)?;
+        let documents = match load::text(&file, &bytes) {
+            Ok(text) => manifest::load(&file, text),
+            Err(problem) => Err(vec![problem]),
+        };
+        match documents {
+            Ok(documents) => manifests.push((file, documents)),
+            Err(mistakes) => problems.extend(mistakes),
+        }
+    }
+    if problems.is_empty() { Ok(manifests) } else { Err(CaseError::Mistakes { problems }) }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, CaseError> {
+    let failed = |source| CaseError::Unreadable { path: path.to_owned(), source };
+    let size = fs::metadata(path).map_err(failed)?.len();
+    if size > LARGEST_FILE {
+        return Err(failed(std::io::Error::other(format!("{size} bytes are more than {LARGEST_FILE}"))));
+    }
+    fs::read(path).map_err(failed)
+}
+
+fn mistakes(problems: Vec<Problem>) -> CaseError {
+    CaseError::Mistakes { problems }
+}
+
+fn one(problem: Problem) -> CaseError {
+    mistakes(vec![problem])
+}
+
+fn counted(problems: usize) -> String {
+    if problems == 1 { "1 mistake".to_owned() } else { format!("{problems} mistakes") }
+}

@@ -1,0 +1,134 @@
+//! What a run happens on: a cluster of its own that ends with it, or one that
+//! somebody named and that stays.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use clock::Clock;
+use cluster::Client;
+use cluster::local::{self, ClockProbe, LocalCluster, LocalError, Progress, named::NamedCluster};
+use model::Event;
+use tokio::sync::mpsc::UnboundedSender;
+
+/// The local engine: real etcd, API server, controllers, scheduler and KEDA as processes.
+pub enum Engine {
+    /// A cluster of our own.
+    Own(Box<LocalCluster>),
+    /// A cluster that stays: how to reach it, and our clock on it.
+    Named(NamedCluster, Client, Clock),
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Own(cluster) => f.debug_tuple("Own").field(cluster).finish(),
+            Self::Named(named, _, _) => f.debug_tuple("Named").field(named).finish(),
+        }
+    }
+}
+
+impl Engine {
+    /// Builds what is missing and starts a cluster of our own.
+    ///
+    /// # Errors
+    /// [`LocalError`]; nothing remains.
+    pub async fn own(
+        cache: &Path,
+        name: &str,
+        keda: &str,
+        speed: u32,
+        progress: &Progress<'_>,
+    ) -> Result<Self, LocalError> {
+        let programs = local::build(cache, keda, speed, progress).await?;
+        let request = local::Request { cache, name, programs: &programs, speed };
+        Ok(Self::Own(Box::new(LocalCluster::start(request, progress).await?)))
+    }
+
+    /// Joins a cluster that somebody started.
+    ///
+    /// # Errors
+    /// [`LocalError`] if there is none of that name.
+    pub async fn join(cache: &Path, name: &str) -> Result<Self, LocalError> {
+        let named = local::named::find(cache, name)?;
+        let (client, clock) = (named.connect().await?, named.clock());
+        Ok(Self::Named(named, client, clock))
+    }
+
+    /// A client with all rights.
+    #[must_use]
+    pub fn client(&self) -> Client {
+        match self {
+            Self::Own(cluster) => cluster.client(),
+            Self::Named(_, client, _) => client.clone(),
+        }
+    }
+
+    /// The clock of everything that happens on this engine.
+    #[must_use]
+    pub fn clock(&self) -> Clock {
+        match self {
+            Self::Own(cluster) => cluster.clock(),
+            Self::Named(_, _, clock) => *clock,
+        }
+    }
+
+    /// KEDA's version.
+    #[must_use]
+    pub fn keda(&self) -> &str {
+        match self {
+            Self::Own(cluster) => &cluster.programs().keda,
+            Self::Named(named, _, _) => &named.keda,
+        }
+    }
+
+    /// What takes part, by name.
+    #[must_use]
+    pub fn versions(&self) -> BTreeMap<String, String> {
+        let (kubernetes, go) = match self {
+            Self::Own(cluster) => (local::KUBERNETES, cluster.programs().go.as_str()),
+            Self::Named(named, _, _) => (named.kubernetes.as_str(), named.go.as_str()),
+        };
+        let versions = [
+            ("poolproof", env!("CARGO_PKG_VERSION")),
+            ("keda", self.keda()),
+            ("kubernetes", kubernetes),
+            ("go", go),
+        ];
+        versions.map(|(name, version)| (name.to_owned(), version.to_owned())).into()
+    }
+
+    /// Starts a probe that tells how well the machine holds the speed.
+    ///
+    /// # Errors
+    /// If it cannot be run.
+    pub fn probe(&self, events: UnboundedSender<Event>) -> Result<ClockProbe, LocalError> {
+        match self {
+            Self::Own(cluster) => cluster.probe(cluster.clock(), events),
+            Self::Named(named, _, clock) => named.probe(*clock, events),
+        }
+    }
+
+    /// Waits until the cluster breaks; answers how.
+    pub async fn await_failure(&self) -> String {
+        match self {
+            Self::Own(cluster) => cluster.await_failure().await,
+            Self::Named(named, _, _) => {
+                named.await_end().await;
+                format!("the cluster `{}` was ended", named.name)
+            }
+        }
+    }
+
+    /// Whether what a run leaves in the cluster must be removed: it is not if the cluster ends anyway.
+    #[must_use]
+    pub fn stays(&self) -> bool {
+        matches!(self, Self::Named(..))
+    }
+
+    /// Ends a cluster of our own; leaves one that stays.
+    pub async fn end(self) {
+        if let Self::Own(cluster) = self {
+            cluster.end().await;
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! The command line without a cluster: what is wrong is told with its place, the
+//! exit code is right, and nothing is left behind.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+
+fn poolproof(arguments: &[&str], folder: &Path) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_poolproof"))
+        .args(arguments)
+        .current_dir(folder)
+        .env("POOLPROOF_CACHE", folder.join("cache"))
+        .output()
+        .expect("the binary runs")
+}
+
+fn scenarios() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scenarios")
+}
+
+/// Runs the article's scenario after `change` was made in its text, next to its manifests.
+fn changed_article(change: impl Fn(&str) -> String) -> (Output, tempfile::TempDir) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let manifests = folder.path().join("article");
+    fs::create_dir(&manifests).expect("a folder");
+    for name in ["deployment.yml", "scale-object.yml"] {
+        fs::copy(scenarios().join("article").join(name), manifests.join(name)).expect("a copy");
+    }
+    let text = fs::read_to_string(scenarios().join("article.yaml")).expect("the scenario");
+    fs::write(folder.path().join("changed.yaml"), change(&text)).expect("a file");
+    (poolproof(&["run", "changed.yaml", "--on", "local"], folder.path()), folder)
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+fn assert_nothing_left(folder: &Path) {
+    assert!(!folder.join("cache").exists(), "a scenario with mistakes starts nothing");
+    assert!(!folder.join("results").exists(), "a scenario with mistakes writes nothing");
+}
+
+#[test]
+fn every_mistake_is_told_at_once_with_its_place_and_a_hint() {
+    let (output, folder) = changed_article(|text| {
+        let text = text.replace("at_most:", "at_mots:");
+        text.replace("builds: 4", "builds: four")
+    });
+    let said = stderr(&output);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("at_mots") && said.contains("at_most"), "{said}");
+    assert!(said.contains("builds"), "{said}");
+    assert!(said.lines().filter(|line| line.starts_with("changed.yaml:")).count() >= 2, "{said}");
+    assert_nothing_left(folder.path());
+}
+
+#[test]
+fn a_pool_that_the_scenario_does_not_declare_is_a_mistake() {
+    let (output, folder) = changed_article(|text| text.replace("id: 18", "id: 19"));
+    let said = stderr(&output);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("scale-object.yml:") && said.contains("18"), "{said}");
+    assert_nothing_left(folder.path());
+}
+
+#[test]
+fn a_manifest_that_is_not_yaml_is_a_mistake() {
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::write(folder.path().join("garbage.yml"), b"a: [1, 2\n\t\x00{{").expect("a file");
+    let scenario = scenarios().join("article.yaml");
+    let arguments = ["run", scenario.to_str().expect("a path"), "--on", "local", "--manifest", "garbage.yml"];
+    let output = poolproof(&arguments, folder.path());
+    let said = stderr(&output);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("garbage.yml:"), "{said}");
+    assert_nothing_left(folder.path());
+}
+
+#[test]
+fn wrong_usage_exits_with_2() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let wrong: [&[&str]; 8] = [
+        &[],
+        &["run"],
+        &["run", "x.yaml"],
+        &["run", "not-there.yaml", "--on", "local"],
+        &["verify", "not-there.jsonl"],
+        &["cluster", "up", "--name", "../x"],
+        &["serve", "--speed", "0"],
+        &["serve", "--listen", "0.0.0.0:0"],
+    ];
+    for arguments in wrong {
+        let output = poolproof(arguments, folder.path());
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {}", stderr(&output));
+        assert!(!output.stderr.is_empty(), "{arguments:?} says why");
+    }
+}
+
+#[test]
+fn a_machine_without_go_is_told_so() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let output = Command::new(env!("CARGO_BIN_EXE_poolproof"))
+        .args(["cluster", "build"])
+        .env("PATH", folder.path())
+        .env("POOLPROOF_CACHE", folder.path().join("cache"))
+        .output()
+        .expect("the binary runs");
+    let said = stderr(&output);
+    assert_eq!(output.status.code(), Some(3), "{said}");
+    assert!(said.contains("Go"), "{said}");
+}
+
+/// A server that is ended with the test.
+struct Served(Child);
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn a_served_organisation_says_its_address_and_a_busy_port_is_told() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut child = Command::new(env!("CARGO_BIN_EXE_poolproof"))
+        .args(["serve", "--organization", "acme"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the binary runs");
+    let mut line = String::new();
+    let stdout = child.stdout.take().expect("standard output");
+    let _served = Served(child);
+    BufReader::new(stdout).read_line(&mut line).expect("a line");
+    assert!(line.starts_with("http://127.0.0.1:") && line.trim_end().ends_with("/acme"), "{line}");
+
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = taken.local_addr().expect("an address").to_string();
+    let output = poolproof(&["serve", "--listen", &address], folder.path());
+    let said = stderr(&output);
+    assert_eq!(output.status.code(), Some(3), "{said}");
+    assert!(said.contains(&address), "{said}");
+}
+
+#[test]
+fn a_log_that_is_no_log_is_told_with_its_line() {
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::write(folder.path().join("log.jsonl"), "{\"at\":0}\n{\"at\":1}\n").expect("a file");
+    let output = poolproof(&["verify", "log.jsonl"], folder.path());
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+    assert!(stderr(&output).contains("log.jsonl:1:"), "{}", stderr(&output));
+}

@@ -1,0 +1,277 @@
+//! The binary on real control planes: it ends with everything it started, in
+//! whatever way it ends; runs do not disturb each other; what is wrong with a
+//! run is told as what it is.
+//!
+//! These tests need Go and, the first time, minutes to build Kubernetes and
+//! KEDA: `just e2e` runs them by name.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+/// The longest any step may take, in wall time.
+const LIMIT: Duration = Duration::from_secs(180);
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+fn scenario(name: &str) -> String {
+    root().join("scenarios").join(name).display().to_string()
+}
+
+/// A cache of the test's own whose built programs are the user's: clusters are apart, builds are shared.
+fn cache(folder: &Path) -> PathBuf {
+    let own = folder.join("cache");
+    fs::create_dir_all(&own).expect("a folder");
+    let users = std::env::var_os("POOLPROOF_CACHE").map(PathBuf::from).unwrap_or_else(|| {
+        PathBuf::from(std::env::var_os("HOME").expect("a home")).join(".cache").join("poolproof")
+    });
+    let programs = users.join("programs");
+    assert!(programs.exists(), "build first: poolproof cluster build");
+    std::os::unix::fs::symlink(programs, own.join("programs")).expect("a link");
+    own
+}
+
+fn poolproof(folder: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_poolproof"));
+    command.args(arguments).current_dir(folder).env("POOLPROOF_CACHE", folder.join("cache"));
+    command
+}
+
+/// Everything that runs out of this test's folders: by its command line or its environment.
+fn processes_of(folder: &Path) -> BTreeSet<u32> {
+    let mark = folder.display().to_string();
+    let ids = fs::read_dir("/proc").expect("Linux").flatten().filter_map(|entry| {
+        let id: u32 = entry.file_name().to_str()?.parse().ok()?;
+        let mut about = fs::read(entry.path().join("cmdline")).ok()?;
+        about.extend(fs::read(entry.path().join("environ")).unwrap_or_default());
+        String::from_utf8_lossy(&about).contains(&mark).then_some(id)
+    });
+    ids.collect()
+}
+
+fn await_state(what: &str, mut holds: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !holds() {
+        assert!(start.elapsed() < LIMIT, "{what}: not within {LIMIT:?}");
+        thread::sleep(Duration::from_millis(100));
+    }
+}
+
+/// Starts a run of the article and waits until its log says that it is in place.
+fn run_in_the_middle(folder: &Path) -> Child {
+    let child = poolproof(folder, &["run", &scenario("article.yaml"), "--on", "local"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the binary runs");
+    let log = || {
+        let results = fs::read_dir(folder.join("results")).ok()?;
+        results.flatten().find_map(|entry| fs::read_to_string(entry.path().join("events.jsonl")).ok())
+    };
+    await_state("the run is in place", || log().is_some_and(|text| text.contains("\"run.ready\"")));
+    child
+}
+
+fn clusters(folder: &Path) -> usize {
+    fs::read_dir(folder.join("cache/clusters")).map_or(0, |entries| entries.flatten().count())
+}
+
+fn signal(child: &Child, signal: Signal) {
+    let id = i32::try_from(child.id()).ok().and_then(Pid::from_raw).expect("a process id");
+    kill_process(id, signal).expect("a signal");
+}
+
+#[test]
+fn a_killed_run_leaves_no_process_and_the_next_one_sweeps_its_folder() {
+    let folder = tempfile::tempdir().expect("a folder");
+    cache(folder.path());
+    let mut child = run_in_the_middle(folder.path());
+    assert!(processes_of(folder.path()).len() > 6, "a control plane runs");
+    signal(&child, Signal::KILL);
+    child.wait().expect("an end");
+    await_state("everything is gone", || processes_of(folder.path()).is_empty());
+    assert_eq!(clusters(folder.path()), 1, "the folder is still there");
+
+    let output = poolproof(folder.path(), &["cluster", "up", "--name", "next"]).output().expect("an output");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(clusters(folder.path()), 1, "only the new cluster's folder is there");
+    let down = poolproof(folder.path(), &["cluster", "down", "--name", "next"]).status().expect("a status");
+    assert!(down.success());
+    await_state("everything is gone", || processes_of(folder.path()).is_empty());
+    assert_eq!(clusters(folder.path()), 0);
+}
+
+#[test]
+fn an_interrupted_run_cleans_up_and_says_so() {
+    let folder = tempfile::tempdir().expect("a folder");
+    cache(folder.path());
+    let mut child = run_in_the_middle(folder.path());
+    signal(&child, Signal::INT);
+    let status = child.wait().expect("an end");
+    assert_eq!(status.code(), Some(130));
+    await_state("everything is gone", || processes_of(folder.path()).is_empty());
+    assert_eq!(clusters(folder.path()), 0);
+}
+
+#[test]
+fn a_wrong_token_is_a_finding_that_quotes_keda() {
+    let folder = tempfile::tempdir().expect("a folder");
+    cache(folder.path());
+    // The Secret of KEDA gets a token that the organisation does not know; the agents' Secret the right one.
+    let manifests = root().join("scenarios/article");
+    let text = fs::read_to_string(manifests.join("scale-object.yml")).expect("a manifest");
+    let line =
+        text.lines().find(|line| line.trim_start().starts_with("personalAccessToken:")).expect("the token");
+    let indent = &line[..line.len() - line.trim_start().len()];
+    let wrong = text.replace(line, &format!("{indent}personalAccessToken: d3Jvbmc="));
+    fs::write(folder.path().join("wrong.yml"), wrong).expect("a file");
+    let deployment = manifests.join("deployment.yml").display().to_string();
+    let about = fs::read_to_string(root().join("scenarios/article.yaml")).expect("the scenario");
+    let substitutes: Vec<String> = substitutes(&about);
+    let article = scenario("article.yaml");
+    let mut arguments = vec![
+        "run",
+        &article,
+        "--on",
+        "local",
+        "--manifest",
+        &deployment,
+        "--manifest",
+        "wrong.yml",
+        "-o",
+        "json",
+    ];
+    for substitute in &substitutes {
+        arguments.extend(["--substitute", substitute]);
+    }
+    let output = poolproof(folder.path(), &arguments).output().expect("an output");
+    let said = text_of(&output);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("scaler_not_ready") && said.contains("401"), "{said}");
+}
+
+/// The scenario's own substitutions, as options.
+fn substitutes(scenario: &str) -> Vec<String> {
+    let section = scenario.split("\nsubstitute:\n").nth(1).expect("a section");
+    let lines = section.lines().take_while(|line| line.starts_with("  "));
+    let pairs = lines.filter(|line| !line.trim_start().starts_with('#'));
+    pairs
+        .map(|line| {
+            let (text, what) = line.trim().rsplit_once(": ").expect("a pair");
+            format!("{}={what}", text.trim_matches(['"', '\'']))
+        })
+        .collect()
+}
+
+fn text_of(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+#[test]
+fn a_speed_that_the_machine_cannot_hold_is_inconclusive() {
+    let folder = tempfile::tempdir().expect("a folder");
+    cache(folder.path());
+    let busy = BusyCores::start();
+    let arguments = ["run", &scenario("article.yaml"), "--on", "local", "--speed", "60", "--repeat", "8"];
+    let output = poolproof(folder.path(), &arguments).output().expect("an output");
+    drop(busy);
+    let said = text_of(&output);
+    assert_eq!(output.status.code(), Some(4), "{said}");
+    assert!(said.contains("too slow"), "{said}");
+}
+
+/// Processes that leave the machine little time for anything else.
+struct BusyCores(Vec<Child>);
+
+impl BusyCores {
+    fn start() -> Self {
+        let cores = thread::available_parallelism().map_or(2, usize::from);
+        let busy = || Command::new("sh").args(["-c", "while :; do :; done"]).spawn().expect("a shell");
+        Self((0..6 * cores).map(|_| busy()).collect())
+    }
+}
+
+impl Drop for BusyCores {
+    fn drop(&mut self) {
+        for child in &mut self.0 {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+#[test]
+fn two_runs_at_once_do_not_disturb_each_other() {
+    let folder = tempfile::tempdir().expect("a folder");
+    cache(folder.path());
+    let start = |out: &str| {
+        poolproof(folder.path(), &["run", &scenario("minimal.yaml"), "--on", "local", "--out", out])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the binary runs")
+    };
+    let (one, two) = (start("one"), start("two"));
+    for child in [one, two] {
+        let output = child.wait_with_output().expect("an output");
+        assert!(output.status.success(), "{}", text_of(&output));
+    }
+    assert_eq!(clusters(folder.path()), 0);
+}
+
+#[test]
+fn a_full_disk_is_told_and_nothing_remains() {
+    let folder = tempfile::tempdir().expect("a folder");
+    cache(folder.path());
+    // A log that goes to a device that is always full.
+    let results = folder.path().join("results/minimal-keda-2.21.0");
+    fs::create_dir_all(&results).expect("a folder");
+    std::os::unix::fs::symlink("/dev/full", results.join("events.jsonl")).expect("a link");
+    let output = poolproof(folder.path(), &["run", &scenario("minimal.yaml"), "--on", "local"]).output();
+    let output = output.expect("an output");
+    assert_eq!(output.status.code(), Some(3), "{}", text_of(&output));
+    assert!(text_of(&output).contains("events.jsonl"), "{}", text_of(&output));
+    await_state("everything is gone", || processes_of(folder.path()).is_empty());
+}
+
+#[test]
+fn the_supervisor_of_a_killed_holder_ends_the_cluster() {
+    let folder = tempfile::tempdir().expect("a folder");
+    cache(folder.path());
+    let up = poolproof(folder.path(), &["cluster", "up", "--name", "held"]).output().expect("an output");
+    assert!(up.status.success(), "{}", text_of(&up));
+    let status = poolproof(folder.path(), &["cluster", "status", "-o", "json"]).output().expect("an output");
+    let text = String::from_utf8_lossy(&status.stdout).into_owned();
+    let holder = text.lines().find_map(|line| line.trim().strip_prefix("\"holder\": ")).expect("a holder");
+    let holder: i32 = holder.trim_end_matches(',').parse().expect("a process id");
+    kill_process(Pid::from_raw(holder).expect("a process id"), Signal::KILL).expect("a signal");
+    await_state("everything is gone", || processes_of(folder.path()).is_empty());
+    let down = poolproof(folder.path(), &["cluster", "down", "--name", "held"]).output().expect("an output");
+    assert_eq!(down.status.code(), Some(3), "there is none any more: {}", text_of(&down));
+}
+
+#[test]
+fn progress_is_told_line_by_line_where_there_is_no_terminal() {
+    let folder = tempfile::tempdir().expect("a folder");
+    cache(folder.path());
+    let mut child = poolproof(folder.path(), &["run", &scenario("minimal.yaml"), "--on", "local"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the binary runs");
+    let mut first = String::new();
+    let stderr = child.stderr.take().expect("standard error");
+    BufReader::new(stderr).read_line(&mut first).expect("a line");
+    signal(&child, Signal::TERM);
+    child.wait().expect("an end");
+    assert!(first.starts_with("starting"), "{first}");
+    await_state("everything is gone", || processes_of(folder.path()).is_empty());
+}
