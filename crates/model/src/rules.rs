@@ -296,10 +296,10 @@ impl Rules<'_> {
 
 /// The grammar of demands: Azure Pipelines' documentation, "demands".
 fn is_demand(text: &str) -> bool {
-    let words: Vec<&str> = text.split_whitespace().collect();
+    let words: Vec<&str> = text.trim().splitn(3, char::is_whitespace).collect();
     match words.as_slice() {
-        [name] => !name.starts_with('-'),
-        [name, operator, _, ..] => {
+        [name] => !name.is_empty() && !name.starts_with('-'),
+        [name, operator, value] if !value.trim().is_empty() => {
             let known = ["-equals", "-gtVersion"].iter().any(|known| operator.eq_ignore_ascii_case(known));
             !name.starts_with('-') && known
         }

@@ -160,6 +160,19 @@ at_most: 25m
     }
 
     proptest! {
+        /// What the loader lets through, the service understands.
+        #[test]
+        fn a_loaded_demand_is_a_demand(demand in "( |-|[a-c]|-equals|-gtVersion|\\.){0,8}") {
+            let text = SCENARIO.replace("docker", &format!("'{demand}'"));
+            if let Ok(scenario) = load::scenario("example.yaml", &text) {
+                let plan = plan(&scenario, 1);
+                let demands = &plan.definitions[0].jobs[0].demands;
+                prop_assert_eq!(demands[0].as_str(), demand.trim());
+            } else {
+                prop_assert!(demand.parse::<Demand>().is_err());
+            }
+        }
+
         #[test]
         fn a_plan_holds_what_the_scenario_asks_for(load in prop::collection::vec(a_burst(), 1..8), seed: u64) {
             let scenario = Scenario { load, ..scenario() };
