@@ -30,7 +30,10 @@ fn spec(container: &serde_json::Value) -> EnvironmentSpec {
     Template::of(&pod).environments.remove(0)
 }
 
-fn referred(objects: &[(Kind, &str, &[(&str, &str)])]) -> Referred {
+/// Kind, name and entries.
+type Object<'a> = (Kind, &'a str, &'a [(&'a str, &'a str)]);
+
+fn referred(objects: &[Object<'_>]) -> Referred {
     objects
         .iter()
         .map(|(kind, name, entries)| {

@@ -158,7 +158,7 @@ fn merge(into: &mut Value, change: Value) {
         (Value::Object(into), Value::Object(change)) => {
             for (key, value) in change {
                 match into.get_mut(&key) {
-                    Some(held) if key == "conditions" => merge_conditions(held, value),
+                    Some(held) if key == "conditions" => merge_conditions(held, &value),
                     Some(held) if held.is_object() => merge(held, value),
                     _ => {
                         into.insert(key, value);
@@ -170,7 +170,7 @@ fn merge(into: &mut Value, change: Value) {
     }
 }
 
-fn merge_conditions(held: &mut Value, change: Value) {
+fn merge_conditions(held: &mut Value, change: &Value) {
     let held = held.as_array_mut().expect("conditions");
     for condition in change.as_array().expect("conditions") {
         held.retain(|known| known["type"] != condition["type"]);
