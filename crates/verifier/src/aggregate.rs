@@ -196,3 +196,82 @@ fn decide(
 fn number(count: usize) -> u32 {
     u32::try_from(count).unwrap_or(u32::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use model::event::Outcome;
+    use model::scenario::{Expectation, KnownBad};
+
+    use super::*;
+    use crate::testing::{Log, article, busy_agents_killed};
+
+    fn killed() -> Log {
+        busy_agents_killed().expect(Expectation::NoBusyAgentKilled)
+    }
+
+    fn bad(log: Log) -> Log {
+        let known_bad =
+            KnownBad { keda: ">=2.20.0, <2.21.0".into(), findings: vec!["no_busy_agent_killed".into()] };
+        log.keda("2.20.2").started(|started| started.scenario.known_bad = Some(known_bad))
+    }
+
+    fn by_design(log: Log) -> Log {
+        log.started(|started| {
+            started.scenario.expect_findings = vec!["no_busy_agent_killed".into(), "job_abandoned".into()];
+        })
+    }
+
+    fn together(logs: &[Log]) -> Aggregate {
+        let reports: Vec<Report> = logs.iter().map(Log::verify).collect();
+        aggregate(&reports)
+    }
+
+    #[test]
+    fn runs_that_all_pass_pass() {
+        let all = together(&[article(), article()]);
+        assert_eq!((all.verdict, all.runs, all.rules.len()), (Verdict::Passed, 2, 0));
+    }
+
+    #[test]
+    fn one_breach_in_many_runs_is_a_finding_with_its_share_seeds_and_subjects() {
+        let seeded = killed().started(|started| started.seed = 41);
+        let all = together(&[article(), article(), article(), seeded]);
+        assert_eq!(all.verdict, Verdict::Findings);
+        let share = all.rules.iter().find(|share| share.rule == "no_busy_agent_killed").expect("that rule");
+        assert_eq!((share.runs, share.seeds.as_slice()), (1, &[41][..]));
+        assert!((share.share - 0.25).abs() < 1e-9);
+        assert_eq!(share.subjects, ["Pod/agents-1", "Pod/agents-2"]);
+    }
+
+    #[test]
+    fn a_bad_version_needs_to_fail_in_one_run_only() {
+        assert_eq!(bad(article()).verify().verdict, Verdict::Findings);
+        let all = together(&[bad(article()), bad(killed())]);
+        assert_eq!(all.verdict, Verdict::ExpectedFindings, "{all:#?}");
+        let never = together(&[bad(article()), bad(article())]);
+        assert_eq!((never.verdict, never.findings[0].rule.as_str()), (Verdict::Findings, "known_bad_passed"));
+    }
+
+    #[test]
+    fn what_is_wrong_by_design_has_to_show_in_some_run() {
+        assert_eq!(by_design(article()).verify().verdict, Verdict::Passed);
+        assert_eq!(together(&[by_design(article()), by_design(killed())]).verdict, Verdict::ExpectedFindings);
+        let never = together(&[by_design(article()), by_design(article())]);
+        assert_eq!((never.verdict, never.findings.len()), (Verdict::Findings, 2));
+        assert_eq!(never.findings[0].rule, "expected_finding_missing");
+    }
+
+    #[test]
+    fn an_inconclusive_run_makes_the_whole_so_unless_another_shows_a_breach() {
+        let cut = article().end(720, Outcome::Interrupted);
+        assert_eq!(together(&[article(), cut.clone()]).verdict, Verdict::Inconclusive);
+        assert_eq!(together(&[killed(), cut]).verdict, Verdict::Findings);
+        assert_eq!(together(&[]).verdict, Verdict::Inconclusive);
+    }
+
+    #[test]
+    fn many_runs_are_pleasant_to_read() {
+        let all = together(&[by_design(article()), by_design(killed()), by_design(killed())]);
+        insta::assert_snapshot!("aggregate_80", all.render(80, false));
+    }
+}

@@ -27,7 +27,11 @@ mod verdict;
 mod words;
 
 #[cfg(test)]
+mod absurd_logs;
+#[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod whole_runs;
 
 pub use aggregate::{Aggregate, RuleShare, aggregate};
 pub use log::{LogError, read_log};

@@ -62,10 +62,15 @@ fn received_waits(history: &History) -> Vec<u64> {
     jobs.filter_map(|job| Some(job.received()?.at.since(job.queued?).0)).collect()
 }
 
-/// Agents that hold a job, over time. An agent with two jobs counts twice.
+/// Agents that hold a job, over time. An agent with two jobs counts twice; one whose pod is gone works no more,
+/// though the service keeps its job locked for a while.
 fn busy(history: &History) -> Steps {
     let holds = history.holds();
-    let spans = holds.iter().filter_map(|hold| Some((hold.received?, hold.until)));
+    let spans = holds.iter().filter_map(|hold| {
+        let received = hold.received?;
+        let gone = history.pod_of(hold.agent, received).and_then(|pod| pod.gone);
+        Some((received, [hold.until, gone].into_iter().flatten().min()))
+    });
     Steps::counting(deltas(spans))
 }
 
@@ -211,7 +216,8 @@ fn wanted(history: &History) -> Steps {
 
 /// Minutes to the second decimal, so that reports stay readable.
 fn rounded(minutes: f64) -> f64 {
-    (minutes * 100.0).round() / 100.0
+    // Plus zero, because the sum of nothing is minus zero.
+    (minutes * 100.0).round() / 100.0 + 0.0
 }
 
 /// The last change before or at an instant, not before another.

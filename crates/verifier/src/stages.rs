@@ -9,7 +9,7 @@ use crate::hpa::Hpa;
 use crate::measure::{WATCH_SKEW, last_raise};
 use crate::measurements::{Distribution, Stage};
 use crate::rules::peak;
-use crate::words::span;
+use crate::words::{counted, span};
 
 /// Scheduling of a pod on a node that has room.
 const SCHEDULING: Millis = Millis::seconds(1);
@@ -156,17 +156,17 @@ impl<'a> Budget<'a> {
         let Some(bounds) = self.bounds else { return unknown() };
         if self.jobs {
             let creating = creating(self.peak) + CONTROLLER;
-            return (Some(creating), "the poll itself creates Jobs, 20 a second after the first".to_owned());
+            return (Some(creating), "the poll creates Jobs, 20 a second".to_owned());
         }
         // The sync that sees the work makes the first step, unless a poll saw it at zero.
         let steps = if self.polled { self.steps } else { self.steps.saturating_sub(1) };
         let took = bounds.syncs(u64::from(steps)) + CONTROLLER;
-        (Some(took), format!("{steps} more HPA syncs of {} to grow to {}", span(bounds.sync), self.peak))
+        (Some(took), format!("{} more to grow to {}", counted(steps, "HPA sync"), self.peak))
     }
 
     fn created(&self) -> Line {
         let creating = creating(self.peak) + CONTROLLER;
-        (Some(creating), "the controllers, 20 pods a second after the first".to_owned())
+        (Some(creating), "controllers, 20 pods a second".to_owned())
     }
 
     fn scheduled() -> Line {
@@ -192,10 +192,7 @@ impl<'a> Budget<'a> {
         self.scenario(|scenario| {
             // The agent registers at some time of its start-up, and listens at the end of it.
             let most = scenario.agents.start_up.most + scenario.organization.assign_delay.most;
-            (
-                Some(most),
-                format!("the rest of its start-up, assignment in {}", scenario.organization.assign_delay),
-            )
+            (Some(most), format!("rest of start-up, assignment {}", scenario.organization.assign_delay))
         })
     }
 

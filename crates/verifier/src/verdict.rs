@@ -5,7 +5,7 @@ use semver::VersionReq;
 use crate::count::version;
 use crate::history::History;
 use crate::measure;
-use crate::report::{Announced, Finding, KnownBadVersion, Report, Run, Severity, Verdict};
+use crate::report::{Announced, Finding, KnownBadVersion, NotJudged, Report, Run, Severity, Verdict};
 use crate::rules::{Breach, Judged, Rule};
 use crate::words::{counted, names};
 
@@ -28,6 +28,7 @@ pub(crate) const RULES: &[Rule] = &[KNOWN_BAD_PASSED, NOTHING_AS_ANNOUNCED];
 pub(crate) fn report(history: &History, judged: Judged) -> Report {
     let Judged { mut findings, mut not_judged } = judged;
     let announced = announced(history);
+    not_judged.extend(unreadable_range(history));
     for finding in &mut findings {
         finding.expected = finding.severity == Severity::Violation && is_announced(&announced, &finding.rule);
     }
@@ -54,6 +55,17 @@ fn announced(history: &History) -> Announced {
         matches.then(|| KnownBadVersion { keda, range: bad.keda.clone(), rules: bad.findings.clone() })
     });
     Announced { by_design: scenario.expect_findings.clone(), known_bad }
+}
+
+/// A range of versions that cannot be read announces nothing, and that is said.
+fn unreadable_range(history: &History) -> Option<NotJudged> {
+    let range = &history.started.as_ref()?.scenario.known_bad.as_ref()?.keda;
+    let error = VersionReq::parse(range).err()?;
+    Some(NotJudged {
+        rule: KNOWN_BAD_PASSED.name.to_owned(),
+        subject: "scenario".to_owned(),
+        because: format!("`{range}` is not a range of versions: {error}"),
+    })
 }
 
 /// On a version that is known to be bad anything may break, since one breach leads to others; by design only what is named.

@@ -218,10 +218,10 @@ impl History {
             Fact::JobRequestAssigned { request, agent } => self.job(request).assign(at, agent),
             Fact::JobRequestReceived { request, agent } => self.job(request).receive(at, agent),
             Fact::JobRequestFinished { request, agent, result } => {
-                self.job(request).finish(at, agent, result)
+                self.job(request).finish(at, agent, result);
             }
             Fact::JobRequestRequeued { request, agent, because } => {
-                self.job(request).requeue(at, agent, because)
+                self.job(request).requeue(at, agent, because);
             }
             Fact::AgentRegistered { agent, name, pool, placeholder, .. } => {
                 self.agent(agent).register(at, name, pool, placeholder);
@@ -369,13 +369,13 @@ impl History {
     pub(crate) fn pod_of(&self, agent: u64, at: Instant) -> Option<&Pod> {
         let name = &self.agents.get(&agent)?.name;
         let lived = |pod: &&Pod| pod.appeared <= at && pod.gone.is_none_or(|gone| gone >= at);
-        let named =
+        let mut named =
             self.pods_by_name.get(name).into_iter().flatten().filter_map(|position| self.pods.get(*position));
         named
             .clone()
             .find(lived)
             .or_else(|| self.pods.iter().filter(|pod| pod.agents.contains(name)).find(lived))
-            .or_else(|| named.last())
+            .or_else(|| named.next_back())
     }
 
     /// The pools that a trigger of this target reads, by id.

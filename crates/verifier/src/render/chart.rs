@@ -216,3 +216,58 @@ fn axis(columns: Columns, style: Style) -> String {
     let labels = style.paint(Tone::Dim, labels.trim_end());
     format!("{}{}", line("", "0", '┼', &ruler), line("", "", ' ', &labels))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn points(points: &[(u64, u32)]) -> Vec<Point> {
+        points.iter().map(|(second, value)| Point { at: Instant(second * 1000), value: *value }).collect()
+    }
+
+    /// A burst of a hundred jobs on up to sixty agents, a few of which crash.
+    fn burst() -> Series {
+        let down: Vec<(u64, u32)> =
+            (0..100).map(|job| (700 + 8 * job, 59 - u32::try_from(job / 2).unwrap_or(0))).collect();
+        let mut busy = vec![(0, 0), (130, 4), (145, 8), (160, 16), (175, 32), (190, 60)];
+        busy.extend(down);
+        busy.push((1510, 0));
+        Series {
+            end: Instant(2_400_000),
+            waiting: points(&[
+                (0, 0),
+                (60, 100),
+                (130, 96),
+                (145, 92),
+                (160, 84),
+                (175, 68),
+                (190, 40),
+                (500, 20),
+                (690, 0),
+            ]),
+            replicas: points(&[(0, 1), (66, 4), (81, 8), (96, 16), (111, 32), (126, 60), (1900, 1)]),
+            busy: points(&busy),
+            back_off: points(&[(900, 12), (1300, 0)]),
+            ..Series::default()
+        }
+    }
+
+    #[test]
+    fn a_large_burst_is_legible() {
+        let marks = [Instant(1_000_000), Instant(2_000_000)];
+        insta::assert_snapshot!("burst_80", draw(&burst(), &marks, Style { colour: false, width: 80 }));
+        insta::assert_snapshot!("burst_120", draw(&burst(), &[], Style { colour: false, width: 120 }));
+    }
+
+    #[test]
+    fn a_single_replica_for_a_moment_is_still_seen() {
+        let moment = Series {
+            end: Instant(3_600_000),
+            replicas: points(&[(0, 0), (1000, 60), (1001, 0), (2000, 1), (2001, 0)]),
+            ..Series::default()
+        };
+        let chart = draw(&moment, &[], Style { colour: false, width: 80 });
+        let lowest: Vec<&str> = chart.lines().filter(|line| line.contains('┤')).collect();
+        assert_eq!(lowest.last().expect("rows").matches(IDLE).count(), 2, "{chart}");
+    }
+}

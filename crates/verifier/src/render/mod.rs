@@ -96,8 +96,8 @@ fn verdict(verdict: Verdict, style: Style) -> String {
 
 fn head(report: &Report, style: Style) -> String {
     let run = &report.run;
-    let mut out =
-        format!("{}  {}\n", verdict(report.verdict, style), style.paint(Tone::Strong, &run.scenario));
+    let name = if run.scenario.is_empty() { "no scenario" } else { &run.scenario };
+    let mut out = format!("{}  {}\n", verdict(report.verdict, style), style.paint(Tone::Strong, name));
     out.push_str(&style.paragraph("", 2, &report.because));
     let ended = match run.outcome {
         Some(Outcome::Settled) => "settled",
@@ -111,10 +111,11 @@ fn head(report: &Report, style: Style) -> String {
         run.versions.iter().map(|(name, version)| format!("{name} {version}")).collect();
     let repetition =
         if run.repetition > 1 { format!(", repetition {}", run.repetition) } else { String::new() };
+    let speed =
+        if run.speed > 1 { format!("at {} times real time", run.speed) } else { "in real time".to_owned() };
     let what = format!(
-        "{} at {} times real time, seed {}{repetition}, {ended} at {}; {}",
+        "{} {speed}, seed {}{repetition}, {ended} at {}; {}",
         run.engine,
-        run.speed,
         run.seed,
         run.ended,
         versions.join(", ")

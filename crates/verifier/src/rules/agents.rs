@@ -62,3 +62,55 @@ pub(super) fn judge(history: &History, judged: &mut Judged) {
         );
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use model::{Fact, Source};
+
+    use super::*;
+    use crate::testing::{Log, article};
+
+    fn expecting(log: Log) -> Log {
+        log.expect(Expectation::AgentsDeregister)
+    }
+
+    #[test]
+    fn agents_that_all_leave_are_deregistered() {
+        assert_eq!(expecting(article()).found("agents_deregister"), []);
+    }
+
+    #[test]
+    fn an_agent_that_stays_in_the_pool_is_orphaned_when_its_pod_is_gone() {
+        let stays = expecting(article().without(|fact| *fact == Fact::AgentRemoved { agent: 3 }));
+        let finding = stays.only("agents_deregister");
+        assert_eq!(finding.subject, "agent agents-3");
+        assert!(finding.measured.contains("online at the end; orphaned"), "{}", finding.measured);
+        let offline = stays.fact(710, Source::Service, Fact::AgentOffline { agent: 3 });
+        assert!(offline.only("agents_deregister").measured.contains("offline at the end"));
+    }
+
+    #[test]
+    fn a_placeholder_stays_and_that_is_as_it_should_be() {
+        let template = |placeholder| Fact::AgentRegistered {
+            agent: 40,
+            name: "template".into(),
+            pool: 18,
+            replaced: false,
+            placeholder,
+        };
+        assert_eq!(
+            expecting(article()).fact(1, Source::Service, template(true)).found("agents_deregister"),
+            []
+        );
+        let worker = expecting(article()).fact(1, Source::Service, template(false)).only("agents_deregister");
+        assert!(worker.measured.contains("no pod of its name"));
+    }
+
+    #[test]
+    fn an_interrupted_run_says_nothing_about_deregistration() {
+        let log = expecting(article().without(|fact| *fact == Fact::AgentRemoved { agent: 3 }));
+        let report = log.end(720, Outcome::Interrupted).verify();
+        assert!(report.findings.iter().all(|finding| finding.rule != "agents_deregister"));
+        assert!(report.not_judged.iter().any(|rule| rule.rule == "agents_deregister"));
+    }
+}

@@ -29,3 +29,20 @@ pub(super) fn judge(history: &History, judged: &mut Judged) {
         );
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use model::{Fact, Source};
+
+    use crate::testing::article;
+
+    #[test]
+    fn a_refused_build_is_found() {
+        assert_eq!(article().found("build_refused"), []);
+        let because = "No agent found in pool keda-pool".to_owned();
+        let refused = Fact::BuildRefused { definition: "nightly".into(), jobs: 2, because };
+        let log = article().fact(70, Source::Service, refused);
+        assert!(log.only("build_refused").measured.contains("No agent found"));
+        assert_eq!(log.verify().measurements.jobs.builds_refused, 1);
+    }
+}

@@ -6,7 +6,7 @@ use model::event::JobResult;
 use model::scenario::Expectation;
 use model::{Instant, Millis};
 
-use super::tracking::tracked;
+use super::tracking::{Tracking, tracked};
 use super::{Breach, Judged, Rule};
 use crate::history::{Change, History, Hold, Pod};
 use crate::report::Severity;
@@ -96,6 +96,7 @@ pub(super) fn judge(history: &History, judged: &mut Judged) {
     if !expected.into_iter().any(|expectation| *expectation == Expectation::NoBusyAgentKilled) {
         return;
     }
+    let tracked = tracked(history, "ScaledObject", |_, _| {});
     for picked in picked_pods(history) {
         let Some(killed) = &picked.killed else { continue };
         let grace = picked.pod.terminating.map_or(Millis::ZERO, |(_, grace)| grace);
@@ -111,15 +112,15 @@ pub(super) fn judge(history: &History, judged: &mut Judged) {
                     picked.hold.request
                 ),
                 bound: "deleted only without a job, or with grace enough to finish it".to_owned(),
-                because: reason(history, picked.at, grace),
+                because: reason(&tracked, picked.at, grace),
             },
         );
     }
 }
 
 /// Who took the pod away, as far as the log tells.
-fn reason(history: &History, at: Instant, grace: Millis) -> String {
-    let cause = tracked(history, "ScaledObject", |_, _| {}).iter().find_map(|tracking| {
+fn reason(tracked: &[Tracking<'_>], at: Instant, grace: Millis) -> String {
+    let cause = tracked.iter().find_map(|tracking| {
         let reductions = tracking.replicas.changes().filter(|change| change.to < change.from);
         // A watch may tell of the pod before it tells of the replicas.
         let near = |change: &Change| change.at <= at + DELETION_LAG && at.since(change.at) <= DELETION_LAG;
@@ -140,4 +141,85 @@ fn reason(history: &History, at: Instant, grace: Millis) -> String {
     });
     let cause = cause.unwrap_or_else(|| "it was deleted while its agent worked".to_owned());
     format!("{cause}; the grace period is {}", span(grace))
+}
+
+#[cfg(test)]
+mod tests {
+    use model::Fact;
+    use model::Source;
+    use model::scenario::Expectation;
+
+    use super::*;
+    use crate::testing::{Log, article, busy_agents_killed};
+
+    /// Agent 2's pod is deleted at 200, in the middle of its job, and exits then.
+    fn deleted_at_work(result: JobResult, ended: u64, exited: u64, code: i32) -> Log {
+        let own_end = |fact: &Fact| matches!(fact, Fact::JobRequestFinished { request: 2, .. });
+        let own_death = |fact: &Fact| match fact {
+            Fact::PodTerminating { pod, .. } | Fact::PodGone { pod } | Fact::ContainerExited { pod, .. } => {
+                pod == "agents-2"
+            }
+            Fact::AgentRemoved { agent } => *agent == 2,
+            _ => false,
+        };
+        let log = article().expect(Expectation::NoBusyAgentKilled).without(own_end).without(own_death);
+        log.deleted(200, 2, 3600)
+            .finished(ended, 2, 2, result)
+            .container_exited(exited, 2, code)
+            .gone(exited + 1, 2)
+    }
+
+    #[test]
+    fn a_pod_without_a_job_may_be_deleted() {
+        assert_eq!(article().expect(Expectation::NoBusyAgentKilled).found("no_busy_agent_killed"), []);
+        assert!(picked_pods(&History::of(article().events())).is_empty());
+    }
+
+    #[test]
+    fn a_pod_whose_agent_finishes_within_its_grace_is_picked_but_not_killed() {
+        let log = deleted_at_work(JobResult::Succeeded, 387, 389, 0);
+        assert_eq!(log.found("no_busy_agent_killed"), []);
+        let agents = log.verify().measurements.agents;
+        assert_eq!((agents.busy_pods_picked, agents.busy_pods_killed), (vec!["agents-2".to_owned()], vec![]));
+    }
+
+    #[test]
+    fn a_pod_whose_job_is_cancelled_abandoned_or_cut_off_is_killed() {
+        let cancelled = deleted_at_work(JobResult::Canceled, 202, 203, 0).only("no_busy_agent_killed");
+        assert_eq!((cancelled.subject.as_str(), cancelled.at.0), ("Pod/agents-2", 200_000));
+        assert!(cancelled.measured.contains("was cancelled"));
+        assert!(
+            deleted_at_work(JobResult::Abandoned, 700, 230, 137)
+                .only("no_busy_agent_killed")
+                .measured
+                .contains("was abandoned")
+        );
+        assert!(
+            deleted_at_work(JobResult::Failed, 700, 230, 143)
+                .only("no_busy_agent_killed")
+                .measured
+                .contains("exited with 143")
+        );
+        let signal = Fact::ContainerSignalled {
+            pod: "agents-2".into(),
+            container: "agent".into(),
+            signal: "SIGKILL".into(),
+        };
+        let killed = deleted_at_work(JobResult::Failed, 700, 230, 137).fact(229, Source::Node, signal);
+        assert!(killed.only("no_busy_agent_killed").measured.contains("SIGKILL"));
+    }
+
+    #[test]
+    fn the_runs_own_clean_up_kills_nobody() {
+        let log = busy_agents_killed().expect(Expectation::NoBusyAgentKilled);
+        assert_eq!(log.found("no_busy_agent_killed").len(), 2);
+        assert_eq!(log.end(160, model::event::Outcome::DurationReached).found("no_busy_agent_killed"), []);
+    }
+
+    #[test]
+    fn the_reason_names_the_reduction_and_a_metric_that_forgets_running_jobs() {
+        let log = busy_agents_killed().expect(Expectation::NoBusyAgentKilled);
+        let because = &log.found("no_busy_agent_killed")[0].because;
+        assert!(because.contains("went from 2 to 0") && because.contains("2.20.2"), "{because}");
+    }
 }

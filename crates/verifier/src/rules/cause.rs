@@ -171,3 +171,101 @@ fn judge_reads(history: &History, order: &mut Order<'_>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use model::{Fact, Source};
+
+    use crate::testing::{Log, article};
+
+    fn broken(log: &Log) -> Vec<String> {
+        log.found("effect_before_cause").into_iter().map(|finding| finding.measured).collect()
+    }
+
+    #[test]
+    fn a_run_in_its_natural_order_has_every_effect_after_its_cause() {
+        assert_eq!(broken(&article()), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_job_is_queued_assigned_and_received_in_this_order() {
+        assert_eq!(
+            broken(&article().queued(200, 9).assigned(190, 9, 1)),
+            ["touched at 03:10.0, queued at 03:20.0"]
+        );
+        assert_eq!(
+            broken(&article().queued(200, 9).received(205, 9, 1)),
+            ["received by agent agents-1, which was not assigned"]
+        );
+        assert_eq!(broken(&article().assigned(200, 9, 1)), ["it was never queued"]);
+        let result = model::event::JobResult::Succeeded;
+        let early =
+            article().queued(200, 9).assigned(201, 9, 1).finished(202, 9, 1, result).received(203, 9, 1);
+        assert_eq!(broken(&early), ["ended at 03:22.0, received at 03:23.0"]);
+    }
+
+    #[test]
+    fn a_job_goes_to_an_agent_of_the_pool() {
+        assert_eq!(
+            broken(&article().queued(200, 9).assigned(201, 9, 77)),
+            ["assigned to agent #77, which was not registered"]
+        );
+        // Agent 4 left at 668.
+        assert_eq!(
+            broken(&article().queued(690, 9).assigned(691, 9, 4)),
+            ["assigned to agent agents-4, which was not registered"]
+        );
+    }
+
+    #[test]
+    fn an_agent_registers_from_a_container_before_it_is_online() {
+        assert_eq!(
+            broken(&article().fact(200, Source::Service, Fact::AgentOnline { agent: 50 })),
+            ["it was never registered"]
+        );
+        let early = article().registered(30, 50).container_started(60, 50);
+        assert_eq!(broken(&early), ["registered at 00:30.0, its container started at 01:00.0"]);
+    }
+
+    #[test]
+    fn a_pod_is_created_scheduled_and_running_in_this_order() {
+        let pod = || "pod".to_owned();
+        let log = article()
+            .fact(100, Source::Kubernetes, Fact::PodCreated { pod: pod(), owner: None })
+            .fact(90, Source::Kubernetes, Fact::PodRunning { pod: pod() })
+            .fact(95, Source::Kubernetes, Fact::PodScheduled { pod: pod(), node: "node-1".into() });
+        assert_eq!(
+            broken(&log),
+            ["running at 01:30.0, scheduled at 01:35.0", "scheduled at 01:35.0, created at 01:40.0"]
+        );
+    }
+
+    #[test]
+    fn a_read_tells_of_jobs_that_are_there() {
+        use model::event::{RequestForm, ScalerRow};
+        let row = |request, received| ScalerRow {
+            request,
+            demands: vec![],
+            assigned: false,
+            received,
+            result: None,
+            matched_agents: vec![],
+        };
+        let read = |row| Fact::ScalerRead {
+            pool: 18,
+            form: RequestForm::Top,
+            status: 200,
+            latency_ms: 1,
+            rows: vec![row],
+        };
+        assert_eq!(broken(&article().fact(62, Source::Service, read(row(2, false)))), Vec::<String>::new());
+        assert_eq!(
+            broken(&article().fact(62, Source::Service, read(row(2, true)))),
+            ["a row with receiveTime"]
+        );
+        assert_eq!(
+            broken(&article().fact(62, Source::Service, read(row(99, false)))),
+            ["a row without a job"]
+        );
+    }
+}

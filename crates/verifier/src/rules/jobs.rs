@@ -160,3 +160,66 @@ fn judge_one_at_a_time(history: &History, judged: &mut Judged) {
         };
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use model::event::Outcome;
+    use model::{Fact, Source};
+
+    use super::*;
+    use crate::testing::article;
+
+    #[test]
+    fn a_job_without_an_end_is_lost_unless_the_run_was_cut_short() {
+        assert_eq!(article().found("job_lost"), []);
+        let waiting = article().queued(400, 9);
+        assert_eq!(waiting.only("job_lost").measured, "never assigned");
+        let running = waiting.clone().assigned(401, 9, 1).received(402, 9, 1);
+        assert!(running.only("job_lost").measured.starts_with("received by agent agents-1"));
+        assert_eq!(waiting.clone().end(720, Outcome::Interrupted).found("job_lost"), []);
+        assert_eq!(waiting.end(720, Outcome::DurationReached).found("job_lost"), []);
+    }
+
+    #[test]
+    fn an_abandoned_job_is_found_and_a_failed_one_is_its_owners_affair() {
+        let ended = |result| {
+            article().queued(400, 9).assigned(401, 9, 1).received(402, 9, 1).finished(500, 9, 1, result)
+        };
+        assert_eq!(ended(JobResult::Failed).found("job_abandoned"), []);
+        assert!(ended(JobResult::Abandoned).only("job_abandoned").measured.contains("agent agents-1"));
+    }
+
+    #[test]
+    fn a_job_is_received_once_and_ends_once() {
+        assert_eq!(article().found("job_run_twice"), []);
+        let again = article().assigned(120, 1, 2).received(121, 1, 2);
+        assert!(again.only("job_run_twice").measured.contains("agents-1 at 01:03.0 and by agent agents-2"));
+        let ended = article().finished(420, 1, 1, JobResult::Failed);
+        assert_eq!(ended.only("job_run_twice").bound, "ended once");
+    }
+
+    #[test]
+    fn a_job_that_was_never_received_may_go_to_another_agent() {
+        let because = "the agent did not take it".to_owned();
+        let back = Fact::JobRequestRequeued { request: 9, agent: 1, because };
+        let log = article().queued(400, 9).assigned(401, 9, 1).fact(460, Source::Service, back);
+        let log = log.assigned(461, 9, 2).received(462, 9, 2).finished(470, 9, 2, JobResult::Succeeded);
+        assert_eq!(log.found("job_run_twice"), []);
+        assert_eq!(log.found("agent_with_two_jobs"), []);
+    }
+
+    #[test]
+    fn an_agent_has_one_job_at_a_time() {
+        let second = |at| {
+            article().queued(90, 9).assigned(at, 9, 1).received(at + 1, 9, 1).finished(
+                500,
+                9,
+                1,
+                JobResult::Succeeded,
+            )
+        };
+        // Agent 1's own job ends at 363.
+        assert_eq!(second(364).found("agent_with_two_jobs"), []);
+        assert_eq!(second(300).only("agent_with_two_jobs").measured, "got job request 9 while it held 1");
+    }
+}

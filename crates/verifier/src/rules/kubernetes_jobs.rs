@@ -184,3 +184,63 @@ fn judge_lateness(tracking: &Tracking, judged: &mut Judged) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use model::event::Outcome;
+    use model::{Fact, Source};
+
+    use crate::testing::Log;
+
+    /// Two builds at 60, seen by the poll at 75; a Kubernetes Job for each at `created`.
+    fn two_jobs(created: u64) -> Log {
+        let log = Log::scaled_job().reads(15, 30, 500).job(1, 1, (60, 150, 290)).job(2, 2, (60, 150, 290));
+        let log =
+            log.kubernetes_job("agents-a", created, Some(300)).kubernetes_job("agents-b", created, Some(310));
+        log.end(500, Outcome::DurationReached)
+    }
+
+    #[test]
+    fn the_poll_that_reads_work_creates_jobs() {
+        assert_eq!(two_jobs(76).found("late_job_creation"), []);
+        assert!(two_jobs(130).only("late_job_creation").measured.starts_with("no Job"));
+        let custom = two_jobs(130).target(|target| target.strategy = Some("custom".into()));
+        assert_eq!(custom.found("late_job_creation"), []);
+    }
+
+    #[test]
+    fn jobs_are_created_for_work_only() {
+        assert_eq!(two_jobs(76).found("job_creation_without_demand"), []);
+        assert_eq!(
+            two_jobs(50).only("job_creation_without_demand").measured,
+            "unfinished Jobs went from 0 to 2"
+        );
+        // A minimum needs no work.
+        assert_eq!(two_jobs(50).target(|target| target.min = 2).found("job_creation_without_demand"), []);
+    }
+
+    #[test]
+    fn unfinished_jobs_never_exceed_the_maximum() {
+        assert_eq!(two_jobs(76).target(|target| target.max = 2).found("unfinished_jobs_above_max"), []);
+        let above = two_jobs(76).target(|target| target.max = 1);
+        assert_eq!(above.only("unfinished_jobs_above_max").measured, "2 unfinished Jobs for 3m44s");
+        let custom = above.target(|target| target.strategy = Some("custom".into()));
+        assert_eq!(custom.found("unfinished_jobs_above_max"), []);
+    }
+
+    #[test]
+    fn an_unfinished_job_is_not_deleted() {
+        let deleted = |at| {
+            two_jobs(76).fact(at, Source::Kubernetes, Fact::KubernetesJobDeleted { job: "agents-a".into() })
+        };
+        assert_eq!(deleted(400).found("unfinished_job_deleted"), []);
+        assert_eq!(deleted(200).only("unfinished_job_deleted").subject, "Job/agents-a");
+    }
+
+    #[test]
+    fn the_runs_own_deletion_is_not_keda_s() {
+        let log = two_jobs(76).kubernetes_job("agents-c", 100, None);
+        let log = log.fact(501, Source::Kubernetes, Fact::KubernetesJobDeleted { job: "agents-c".into() });
+        assert_eq!(log.found("unfinished_job_deleted"), []);
+    }
+}

@@ -156,3 +156,65 @@ fn judge_syncs(history: &History, judged: &mut Judged) {
 fn share(part: usize, whole: usize, percent: u64) -> bool {
     (part as u64).saturating_mul(100) > (whole as u64).saturating_mul(percent)
 }
+
+#[cfg(test)]
+mod tests {
+    use model::{Fact, Source};
+
+    use crate::report::Verdict;
+    use crate::testing::{Log, article};
+
+    fn probed(late_ms_mean: u64, late_ms_max: u64, late_ticks: u32) -> Log {
+        article().fact(
+            300,
+            Source::Machine,
+            Fact::ClockQuality { ticks: 1000, late_ms_max, late_ms_mean, late_ticks },
+        )
+    }
+
+    #[test]
+    fn clocks_that_keep_time_are_good_enough_and_late_ones_are_not() {
+        assert_eq!(probed(100, 2_000, 15).found("machine_too_slow"), []);
+        assert!(probed(800, 2_000, 15).only("machine_too_slow").measured.contains("on average"));
+        assert!(probed(100, 15_000, 15).only("machine_too_slow").measured.contains("15s"));
+        assert!(probed(100, 2_000, 40).only("machine_too_slow").measured.contains("40 of 1000"));
+        assert_eq!(probed(800, 15_000, 40).verify().verdict, Verdict::Inconclusive);
+    }
+
+    #[test]
+    fn one_slow_answer_is_nothing_but_a_share_of_them_is() {
+        let slow = |answers: u64| {
+            let at = |index: u64| 20 + 15 * index;
+            (0..answers).fold(article(), |log, index| {
+                log.unread(at(index), at(index) + 1).answered(at(index), 200, 1_500)
+            })
+        };
+        assert_eq!(slow(0).found("machine_too_slow"), []);
+        assert!(slow(3).only("machine_too_slow").measured.starts_with("3 of 46 reads"));
+    }
+
+    #[test]
+    fn hpa_reads_are_15_seconds_apart_or_the_machine_is_too_slow() {
+        let uneven = article().unread(400, 640).reads(405, 8, 640);
+        assert!(uneven.found("machine_too_slow")[0].measured.contains("HPA reads were not 15 s apart"));
+        // Where polls read too, the spacing says nothing.
+        let polled = uneven.target(|target| target.min = 0);
+        assert_eq!(polled.found("machine_too_slow"), []);
+    }
+
+    #[test]
+    fn a_lost_node_makes_the_run_inconclusive() {
+        let event = |object: &str, reason: &str| Fact::KubernetesEvent {
+            object: object.into(),
+            kind: "Normal".into(),
+            reason: reason.into(),
+            message: "Node node-1 status is now: NodeNotReady".into(),
+        };
+        assert_eq!(
+            article().fact(5, Source::Kubernetes, event("Node/node-1", "NodeReady")).found("node_not_ready"),
+            []
+        );
+        let lost = article().fact(100, Source::Kubernetes, event("Node/node-1", "NodeNotReady"));
+        assert_eq!(lost.only("node_not_ready").subject, "Node/node-1");
+    }
+}

@@ -217,3 +217,117 @@ fn late_breach(
         because,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use model::Fact;
+    use model::event::Outcome;
+    use serde_json::json;
+
+    use crate::report::Severity;
+    use crate::testing::{Log, article};
+
+    fn without_replicas(log: Log) -> Log {
+        log.without(|fact| matches!(fact, Fact::Replicas { .. }))
+    }
+
+    /// A pool that scales from zero: one job at 60, seen by the poll at 75.
+    fn from_zero() -> Log {
+        let log = Log::new().target(|target| target.min = 0).replicas(1, 0).reads(15, 30, 400).queued(60, 1);
+        log.end(400, Outcome::DurationReached)
+    }
+
+    #[test]
+    fn replicas_rise_only_for_work_that_was_seen() {
+        assert_eq!(article().found("raise_without_demand"), []);
+        let more = without_replicas(article()).replicas(1, 1).replicas(66, 4).replicas(81, 5);
+        let finding = more.only("raise_without_demand");
+        assert_eq!((finding.measured.as_str(), finding.bound.as_str()), ("raised from 4 to 5", "at most 4"));
+        assert!(finding.because.contains("never held more than 4 jobs"));
+    }
+
+    #[test]
+    fn with_behavior_old_work_does_not_pull_replicas_up() {
+        let again =
+            |log: Log| without_replicas(log).replicas(1, 1).replicas(66, 4).replicas(420, 1).replicas(440, 4);
+        assert_eq!(again(article()).found("raise_without_demand"), []);
+        let with_behavior = article().target(|target| target.behavior = Some(json!({})));
+        assert_eq!(again(with_behavior).only("raise_without_demand").at.0, 440_000);
+    }
+
+    #[test]
+    fn zero_is_left_for_work_only() {
+        assert_eq!(from_zero().replicas(76, 1).found("raise_without_demand"), []);
+        assert_eq!(from_zero().replicas(50, 1).only("raise_without_demand").measured, "raised from 0 to 1");
+    }
+
+    #[test]
+    fn a_failed_read_is_no_reason_to_rise() {
+        let failing = Log::new().target(|target| target.min = 0).replicas(1, 0).queued(60, 1);
+        let failing = failing.answered(75, 503, 10).replicas(76, 1).end(90, Outcome::DurationReached);
+        assert!(failing.only("raise_without_demand").because.contains("no read of the queue succeeded"));
+    }
+
+    #[test]
+    fn replicas_rise_in_the_first_sync_that_sees_the_work() {
+        assert_eq!(article().found("late_raise"), []);
+        let late = |raise| without_replicas(article()).replicas(1, 1).replicas(raise, 4);
+        assert_eq!(late(80).found("late_raise"), []);
+        let finding = late(100).only("late_raise");
+        assert!(
+            finding.measured.starts_with("stayed at 1 for 35s while the queue held 4 jobs"),
+            "{}",
+            finding.measured
+        );
+    }
+
+    #[test]
+    fn a_failed_read_costs_a_sync_and_is_not_held_against_it() {
+        let late = without_replicas(article()).unread(75, 85).answered(80, 503, 10);
+        assert_eq!(late.replicas(1, 1).replicas(100, 4).found("late_raise"), []);
+    }
+
+    #[test]
+    fn zero_is_left_within_a_poll_and_one_conflict() {
+        assert_eq!(from_zero().replicas(76, 1).found("late_raise"), []);
+        assert_eq!(from_zero().replicas(106, 1).found("late_raise"), []);
+        assert!(from_zero().replicas(140, 1).only("late_raise").measured.starts_with("stayed at 0 for 1m5s"));
+        assert_eq!(from_zero().found("late_raise").len(), 1);
+    }
+
+    #[test]
+    fn one_sync_raises_no_further_than_its_growth_limit() {
+        let many = |first| {
+            let log = Log::new().target(|target| target.max = 20).replicas(1, 1).reads(20, 15, 400);
+            let log = (1..=12).fold(log, |log, request| log.queued(60, request));
+            log.replicas(66, first).replicas(81, 8).replicas(96, 12).end(120, Outcome::DurationReached)
+        };
+        assert_eq!(many(4).found("raise_beyond_growth_limit"), []);
+        let finding = many(5).only("raise_beyond_growth_limit");
+        assert_eq!((finding.bound.as_str(), finding.severity), ("at most 4", Severity::Inconclusive));
+        // With behavior, five is the first step.
+        assert_eq!(
+            many(5).target(|target| target.behavior = Some(json!({}))).found("raise_beyond_growth_limit"),
+            []
+        );
+    }
+
+    #[test]
+    fn two_raises_are_a_sync_apart() {
+        let raises = |second| {
+            let log = Log::new().replicas(1, 1).reads(20, 15, 400);
+            let log = (1..=5).fold(log, |log, request| log.queued(60, request));
+            log.replicas(66, 4).replicas(second, 5).end(120, Outcome::DurationReached)
+        };
+        assert_eq!(raises(81).found("raise_beyond_growth_limit"), []);
+        assert!(raises(70).only("raise_beyond_growth_limit").measured.contains("4s later to 5"));
+    }
+
+    #[test]
+    fn what_cannot_be_tracked_is_said() {
+        let cron = article().target(|target| target.triggers[0].kind = "cron".into());
+        let report = cron.verify();
+        let skipped: Vec<&str> = report.not_judged.iter().map(|rule| rule.rule.as_str()).collect();
+        assert!(skipped.contains(&"late_raise") && skipped.contains(&"late_return"), "{skipped:?}");
+    }
+}

@@ -70,7 +70,7 @@ fn last_proposal(tracking: &Tracking, replicas: u32, before: Instant) -> Option<
     }
     // An HPA that sees its target first takes the replicas that it finds for a proposal.
     let found = tracking.target.at;
-    let first = tracking.replicas.at(found).filter(|found| *found >= replicas).map(|found| u64::from(found));
+    let first = tracking.replicas.at(found).filter(|found| *found >= replicas).map(u64::from);
     last.into_iter().chain(first.map(|count| (found, count))).max_by_key(|(at, _)| *at)
 }
 
@@ -244,4 +244,119 @@ fn judge_late_rest(tracking: &Tracking, plateau: Plateau, judged: &mut Judged) {
         }
     }
     judge_at(reason, plateau.until, judged);
+}
+
+#[cfg(test)]
+mod tests {
+    use model::event::Outcome;
+    use model::{Fact, Source};
+    use serde_json::json;
+
+    use crate::testing::{Log, article};
+
+    fn lowered(changes: &[(u64, u32)]) -> Log {
+        let log =
+            article().without(|fact| matches!(fact, Fact::Replicas { .. })).replicas(1, 1).replicas(66, 4);
+        changes.iter().fold(log, |log, (at, replicas)| log.replicas(*at, *replicas))
+    }
+
+    /// One job from 60 to 200 on a pool that may scale to zero after 60 s; KEDA lowers it at `zero`.
+    fn to_zero(zero: u64) -> Log {
+        let log = Log::new().target(|target| (target.min, target.cooldown_s) = (0, 60)).replicas(1, 0);
+        let log = log.reads(15, 30, 500).reads(80, 15, zero).replicas(76, 1).agent_pod(77, 1);
+        log.job(1, 1, (60, 92, 200)).replicas(zero, 0).end(500, Outcome::Settled)
+    }
+
+    #[test]
+    fn replicas_fall_after_the_window_and_not_before() {
+        assert_eq!(article().found("early_reduction"), []);
+        let finding = lowered(&[(640, 3), (696, 1)]).only("early_reduction");
+        assert_eq!(finding.measured, "lowered from 4 to 3");
+        assert!(finding.because.contains("held 4 jobs"), "{}", finding.because);
+        // Three jobs were read at 380 last, so one is too early although three is not.
+        assert_eq!(lowered(&[(666, 1)]).only("early_reduction").measured, "lowered from 4 to 1");
+    }
+
+    #[test]
+    fn where_polls_read_too_one_read_proves_no_sync() {
+        let polled =
+            lowered(&[(640, 3), (696, 1)]).target(|target| (target.min, target.cooldown_s) = (0, 900));
+        assert_eq!(polled.found("early_reduction"), []);
+        let much_earlier =
+            lowered(&[(560, 3), (696, 1)]).target(|target| (target.min, target.cooldown_s) = (0, 900));
+        assert_eq!(much_earlier.only("early_reduction").measured, "lowered from 4 to 3");
+    }
+
+    #[test]
+    fn replicas_stay_while_reads_fail() {
+        let log = lowered(&[(666, 3), (696, 1)]);
+        assert_eq!(log.found("early_reduction"), []);
+        let failing = log.unread(675, 700).answered(680, 503, 5).answered(695, 503, 5);
+        assert!(failing.only("early_reduction").because.contains("no read of the queue succeeded"));
+    }
+
+    #[test]
+    fn a_behavior_that_never_lowers_is_obeyed() {
+        let never = lowered(&[])
+            .target(|target| target.behavior = Some(json!({ "scaleDown": { "selectPolicy": "Disabled" } })));
+        assert_eq!((never.found("early_reduction").len(), never.found("late_return").len()), (0, 0));
+        assert_eq!(never.replicas(700, 1).only("early_reduction").bound, "never");
+    }
+
+    #[test]
+    fn zero_comes_after_the_cool_down_and_not_before() {
+        assert_eq!(to_zero(286).found("early_reduction"), []);
+        let finding = to_zero(216).only("early_reduction");
+        assert!(finding.because.contains("cooldownPeriod is 1m"), "{}", finding.because);
+    }
+
+    #[test]
+    fn zero_needs_a_poll_that_finds_no_work() {
+        let failing =
+            to_zero(286).unread(220, 290).answered(225, 503, 5).answered(255, 503, 5).answered(285, 503, 5);
+        assert!(failing.only("early_reduction").because.contains("no read"));
+    }
+
+    #[test]
+    fn replicas_fall_in_the_first_sync_after_the_window() {
+        assert_eq!(article().found("late_return"), []);
+        let longer = |changes: &[(u64, u32)]| lowered(changes).reads(725, 15, 900).end(900, Outcome::Settled);
+        assert_eq!(longer(&[(666, 3), (696, 1)]).found("late_return"), []);
+        let finding = longer(&[(720, 1)]).only("late_return");
+        assert!(finding.measured.starts_with("still 4 replicas 6m10s after"), "{}", finding.measured);
+        assert_eq!(longer(&[(666, 3)]).found("late_return").len(), 1);
+    }
+
+    #[test]
+    fn a_failed_read_delays_the_return() {
+        let failing =
+            lowered(&[(682, 3), (700, 1)]).unread(660, 700).answered(665, 503, 5).reads(680, 15, 700);
+        assert_eq!(failing.found("late_return"), []);
+        let good = lowered(&[(682, 3), (700, 1)]);
+        assert_eq!(good.found("late_return").len(), 1);
+    }
+
+    #[test]
+    fn zero_comes_in_the_first_poll_after_the_cool_down() {
+        assert_eq!(to_zero(286).found("late_return"), []);
+        assert!(to_zero(400).only("late_return").bound.starts_with("lowered to 0 within"));
+    }
+
+    #[test]
+    fn an_hpa_that_cannot_read_delays_the_return() {
+        let conditions = |active: &str| [("ScalingActive".to_owned(), active.to_owned())].into();
+        let status = |active: &str| Fact::HpaStatus {
+            hpa: "keda-hpa-agents".into(),
+            current: 4,
+            desired: 4,
+            conditions: conditions(active),
+        };
+        let late = lowered(&[(710, 1)]);
+        assert_eq!(late.found("late_return").len(), 1);
+        let blind = late.fact(640, Source::Kubernetes, status("False/FailedGetExternalMetric"));
+        assert_eq!(
+            blind.fact(700, Source::Kubernetes, status("True/ValidMetricFound")).found("late_return"),
+            []
+        );
+    }
 }

@@ -165,3 +165,69 @@ fn judge_maximum(history: &History, judged: &mut Judged) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use model::Fact;
+    use model::event::Outcome;
+    use model::scenario::Within;
+
+    use super::*;
+    use crate::testing::{Log, article};
+
+    #[test]
+    fn the_peak_is_exactly_what_is_expected() {
+        assert_eq!(article().expect(Expectation::PeakReplicas(4)).found("peak_replicas"), []);
+        let finding = article().expect(Expectation::PeakReplicas(5)).only("peak_replicas");
+        assert_eq!((finding.measured.as_str(), finding.bound.as_str()), ("4 at most", "exactly 5"));
+        assert!(
+            article()
+                .expect(Expectation::PeakReplicas(3))
+                .only("peak_replicas")
+                .because
+                .contains("more agents")
+        );
+    }
+
+    #[test]
+    fn replicas_return_to_the_minimum_in_time() {
+        let within = |minutes| {
+            article().expect(Expectation::ReturnsToMin(Within { within: Millis::minutes(minutes) }))
+        };
+        assert_eq!(within(6).found("returns_to_min"), []);
+        assert!(within(5).only("returns_to_min").measured.contains("5m7s after the last job"));
+        let never = within(5).without(|fact| matches!(fact, Fact::Replicas { spec: 1, .. })).replicas(1, 1);
+        assert!(never.only("returns_to_min").measured.starts_with("not back at the minimum"));
+    }
+
+    #[test]
+    fn a_run_that_ends_before_the_bound_leaves_the_return_open() {
+        let short = article().expect(Expectation::ReturnsToMin(Within { within: Millis::minutes(6) }));
+        let report = short.end(600, Outcome::DurationReached).verify();
+        assert!(report.not_judged.iter().any(|rule| rule.rule == "returns_to_min"));
+    }
+
+    #[test]
+    fn after_the_peak_replicas_never_rise() {
+        assert_eq!(article().expect(Expectation::NoSecondRise).found("no_second_rise"), []);
+        let again = article().expect(Expectation::NoSecondRise).replicas(705, 2);
+        assert_eq!(again.only("no_second_rise").measured, "raised again from 1 to 2");
+    }
+
+    #[test]
+    fn replicas_never_exceed_the_maximum() {
+        assert_eq!(article().found("replicas_above_max"), []);
+        let above = article().target(|target| target.max = 3);
+        assert_eq!(above.only("replicas_above_max").measured, "4 replicas for 10m");
+    }
+
+    #[test]
+    fn a_workload_that_starts_above_the_maximum_has_two_syncs_to_fall() {
+        let started = |lowered| {
+            let log = Log::new().replicas(1, 9).replicas(lowered, 5).reads(20, 15, 120);
+            log.end(120, Outcome::DurationReached)
+        };
+        assert_eq!(started(20).found("replicas_above_max"), []);
+        started(80).only("replicas_above_max");
+    }
+}

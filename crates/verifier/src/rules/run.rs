@@ -160,3 +160,60 @@ fn judge_settling(history: &History, judged: &mut Judged) {
         },
     );
 }
+
+#[cfg(test)]
+mod tests {
+    use model::event::Outcome;
+    use model::{Fact, Source};
+
+    use crate::report::{Severity, Verdict};
+    use crate::testing::{Log, article};
+
+    #[test]
+    fn a_whole_log_is_complete_and_one_without_its_end_is_not() {
+        assert_eq!(article().found("log_incomplete"), []);
+        assert!(article().endless().only("log_incomplete").because.contains("no run.finished"));
+        assert_eq!(article().endless().verify().verdict, Verdict::Inconclusive);
+    }
+
+    #[test]
+    fn a_harness_that_failed_makes_the_run_inconclusive() {
+        assert_eq!(article().found("harness_failed"), []);
+        let failed = article().fact(100, Source::Run, Fact::HarnessFailed { because: "etcd exited".into() });
+        assert_eq!(failed.only("harness_failed").measured, "etcd exited");
+        // The end of the run repeats it, and is not told twice.
+        let ended = failed.end(720, Outcome::Failed);
+        assert_eq!(ended.only("harness_failed").at.0, 100_000);
+        assert_eq!(
+            article().end(720, Outcome::Failed).only("harness_failed").severity,
+            Severity::Inconclusive
+        );
+    }
+
+    #[test]
+    fn an_interrupted_run_is_inconclusive() {
+        assert_eq!(article().found("run_interrupted"), []);
+        article().end(720, Outcome::Interrupted).only("run_interrupted");
+    }
+
+    #[test]
+    fn a_run_without_load_tests_nothing_unless_keda_never_got_ready() {
+        assert_eq!(article().found("nothing_tested"), []);
+        let idle = Log::new().replicas(1, 1).reads(20, 15, 200).end(200, Outcome::DurationReached);
+        idle.only("nothing_tested");
+        let refused = Fact::BuildRefused { definition: "build".into(), jobs: 1, because: "no agent".into() };
+        assert_eq!(idle.clone().fact(60, Source::Service, refused).found("nothing_tested"), []);
+        let broken = idle.condition(5, "False", "ScaledObjectCheckFailed", "401");
+        assert_eq!(broken.found("nothing_tested"), []);
+        assert_eq!(broken.verify().verdict, Verdict::Findings);
+    }
+
+    #[test]
+    fn a_run_that_does_not_settle_says_what_hangs() {
+        assert_eq!(article().found("run_not_settled"), []);
+        let hanging = article().queued(400, 9).replicas(697, 2).end(720, Outcome::BoundReached);
+        let finding = hanging.only("run_not_settled");
+        assert_eq!(finding.measured, "1 job unfinished (9), 2 replicas");
+        assert_eq!(finding.bound, "no job unfinished and 1 replica within 25m");
+    }
+}

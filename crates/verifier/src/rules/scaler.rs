@@ -119,23 +119,23 @@ fn cause(history: &History, object: &str, until: Instant) -> String {
             && (event.reason == "KEDAScalerFailed" || event.reason.ends_with("CheckFailed"))
     });
     parts.extend(failed.map(|event| format!("KEDA's last event says {}: {}", event.reason, event.message)));
-    let refused = history.requests.iter().filter(|request| {
+    let mut refused = history.requests.iter().filter(|request| {
         request.at <= until
             && matches!(request.status, 203 | 401 | 403)
             && request.caller.as_deref().is_some_and(|caller| caller.starts_with("Go-http-client"))
     });
     let count = refused.clone().count();
-    parts.extend(refused.last().map(|request| {
+    parts.extend(refused.next_back().map(|request| {
         format!(
             "the service answered {} to {} ({count} such answers to KEDA): look at the personal access token",
             request.status, request.what
         )
     }));
-    let failed = history.reads.iter().filter(|read| read.at <= until && !read.succeeded());
+    let mut failed = history.reads.iter().filter(|read| read.at <= until && !read.succeeded());
     let count = failed.clone().count();
     parts.extend(
         failed
-            .last()
+            .next_back()
             .map(|read| format!("{count} reads of the queue failed, the last with status {}", read.status)),
     );
     if parts.is_empty() {
@@ -193,5 +193,112 @@ fn judge_gaps(tracking: &Tracking, judged: &mut Judged) {
             );
         }
         before = at.max(before);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use model::event::Outcome;
+    use model::{Fact, Source};
+
+    use crate::report::Verdict;
+    use crate::testing::{Log, article};
+
+    /// KEDA never gets into the organisation.
+    fn wrong_token() -> Log {
+        let answer = |status| Fact::Request {
+            method: "GET".into(),
+            route: "/_apis/distributedtask/pools".into(),
+            status,
+            latency_ms: 3,
+            caller: Some("Go-http-client/1.1".into()),
+        };
+        let told = Fact::KubernetesEvent {
+            object: "ScaledObject/agents".into(),
+            kind: "Warning".into(),
+            reason: "KEDAScalerFailed".into(),
+            message: "error getting agent pool: 401".into(),
+        };
+        Log::new()
+            .replicas(1, 1)
+            .fact(2, Source::Service, answer(401))
+            .fact(4, Source::Service, answer(401))
+            .fact(4, Source::Kubernetes, told)
+            .condition(3, "Unknown", "", "")
+            .condition(
+                4,
+                "False",
+                "ScaledObjectCheckFailed",
+                "Failed to ensure HPA is correctly created for ScaledObject",
+            )
+            .queued(60, 1)
+            .end(300, Outcome::BoundReached)
+    }
+
+    #[test]
+    fn a_wrong_token_is_found_with_keda_s_own_words() {
+        let finding = wrong_token().only("scaler_not_ready");
+        assert!(
+            finding.measured.contains("ScaledObjectCheckFailed: Failed to ensure HPA"),
+            "{}",
+            finding.measured
+        );
+        assert!(finding.because.contains("error getting agent pool: 401"), "{}", finding.because);
+        assert!(
+            finding.because.contains("401 to GET /_apis/distributedtask/pools (2 such answers"),
+            "{}",
+            finding.because
+        );
+        assert_eq!(wrong_token().verify().verdict, Verdict::Findings);
+    }
+
+    #[test]
+    fn a_condition_that_passes_is_no_finding() {
+        let passing = article().condition(100, "True", "", "").condition(200, "False", "TriggerError", "x");
+        assert_eq!(passing.clone().condition(230, "True", "", "").found("scaler_not_ready"), []);
+        assert!(
+            passing
+                .condition(300, "True", "", "")
+                .only("scaler_not_ready")
+                .measured
+                .starts_with("Ready=False for 1m40s")
+        );
+        assert_eq!(article().condition(4, "True", "ScaledObjectReady", "").found("scaler_not_ready"), []);
+    }
+
+    fn hpa(log: Log, at: u64, active: &str) -> Log {
+        let conditions = BTreeMap::from([("ScalingActive".to_owned(), active.to_owned())]);
+        log.fact(
+            at,
+            Source::Kubernetes,
+            Fact::HpaStatus { hpa: "keda-hpa-agents".into(), current: 1, desired: 1, conditions },
+        )
+    }
+
+    #[test]
+    fn an_hpa_that_cannot_read_for_long_is_found() {
+        let failing = hpa(article(), 100, "False/FailedGetExternalMetric");
+        assert_eq!(hpa(failing.clone(), 130, "True/ValidMetricFound").found("hpa_not_active"), []);
+        assert_eq!(
+            hpa(failing, 300, "True/ValidMetricFound").only("hpa_not_active").measured,
+            "ScalingActive=False for 3m20s"
+        );
+        assert_eq!(hpa(article(), 100, "False/ScalingDisabled").found("hpa_not_active"), []);
+    }
+
+    #[test]
+    fn the_queue_is_read_every_sync_and_at_zero_every_poll() {
+        assert_eq!(article().found("queue_not_read"), []);
+        assert_eq!(
+            article().unread(400, 460).only("queue_not_read").measured,
+            "the queue was not read for 1m15s"
+        );
+        let polled = |every| {
+            let log = Log::new().target(|target| target.min = 0).replicas(1, 0).reads(10, every, 400);
+            log.end(400, Outcome::DurationReached).found("queue_not_read").len()
+        };
+        assert_eq!((polled(30), polled(95)), (0, 4));
     }
 }

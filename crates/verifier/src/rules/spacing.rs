@@ -148,7 +148,8 @@ fn judge_reads(history: &History, judged: &mut Judged) {
             let polls = span.0 / tracking.bounds.poll.0.max(1);
             let syncs = if kind == "ScaledObject" { span.0 / SYNC_PERIOD.0 } else { 0 };
             let failed = tracking.seen.iter().filter(|seen| !seen.good).count() as u64;
-            allowed.push(polls + syncs + failed.saturating_mul(2) + READS_AT_START);
+            let others = failed.saturating_mul(2).saturating_add(READS_AT_START);
+            allowed.push(polls.saturating_add(syncs).saturating_add(others));
         }
     }
     let judgeable = !allowed.is_empty() && allowed.len() == history.targets.len();
@@ -169,5 +170,74 @@ fn judge_reads(history: &History, judged: &mut Judged) {
                         .to_owned(),
             },
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use model::{Fact, Instant, Source};
+
+    use crate::testing::{Log, article};
+
+    #[test]
+    fn a_deleted_pod_is_gone_within_its_grace() {
+        assert_eq!(article().found("pod_outlived_grace"), []);
+        let slow = |gone| article().agent_pod(100, 9).deleted(200, 9, 30).gone(gone, 9);
+        assert_eq!(slow(238).found("pod_outlived_grace"), []);
+        assert_eq!(slow(260).only("pod_outlived_grace").measured, "gone 1m after its deletion");
+        let never = article().agent_pod(100, 9).deleted(200, 9, 30);
+        assert!(never.only("pod_outlived_grace").measured.starts_with("still there"));
+    }
+
+    /// A container that starts, and ends and starts again after each of these waits.
+    fn restarting(waits: &[u64]) -> Log {
+        let mut at = 104;
+        let mut log = article().agent_pod(100, 9);
+        for wait in waits {
+            log = log.container_exited(at + 2, 9, 0).container_started(at + 2 + wait, 9);
+            at += 2 + wait;
+        }
+        log
+    }
+
+    #[test]
+    fn containers_restart_on_the_kubelets_scale() {
+        assert_eq!(restarting(&[1, 12, 25, 45]).found("restart_outside_back_off"), []);
+        assert!(
+            restarting(&[1, 2]).only("restart_outside_back_off").measured.starts_with("restart 2 came 2s")
+        );
+        assert!(
+            restarting(&[1, 75])
+                .only("restart_outside_back_off")
+                .measured
+                .starts_with("restart 2 came 1m15s")
+        );
+    }
+
+    #[test]
+    fn a_container_that_ran_long_starts_over_with_its_waits() {
+        let log = article().agent_pod(20, 9).container_exited(30, 9, 0).container_started(31, 9);
+        let log = log.container_exited(640, 9, 0).container_started(641, 9);
+        assert_eq!(log.found("restart_outside_back_off"), []);
+        let early = article().agent_pod(20, 9).container_exited(30, 9, 0).container_started(31, 9);
+        early.container_exited(540, 9, 0).container_started(541, 9).only("restart_outside_back_off");
+    }
+
+    #[test]
+    fn keda_reads_no_more_often_than_it_polls_and_is_asked() {
+        assert_eq!(article().found("reads_too_frequent"), []);
+        assert_eq!(article().reads(21, 1, 100).only("reads_too_frequent").measured, "125 reads of the queue");
+    }
+
+    #[test]
+    fn capacity_in_back_off_is_measured() {
+        let back_off = Fact::ContainerBackOff {
+            pod: "agents-9".into(),
+            container: "agent".into(),
+            until: Instant(170_000),
+        };
+        let log = article().agent_pod(100, 9).container_exited(110, 9, 0).fact(111, Source::Node, back_off);
+        let measured = log.container_started(171, 9).verify().measurements;
+        assert!((measured.pods.back_off_minutes - 1.0).abs() < 0.01, "{measured:?}");
     }
 }

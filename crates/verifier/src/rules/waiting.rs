@@ -69,3 +69,38 @@ fn waits(history: &History) -> Vec<u64> {
     })
     .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::article;
+
+    fn bound(p50: u64, p95: u64, max: u64) -> Vec<String> {
+        let seconds = |seconds| Some(Millis::seconds(seconds));
+        let bounds = Percentiles { p50: seconds(p50), p95: seconds(p95), max: seconds(max) };
+        let found = article().expect(Expectation::QueueWait(bounds)).found("queue_wait");
+        found.into_iter().map(|finding| finding.measured).collect()
+    }
+
+    #[test]
+    fn jobs_wait_no_longer_than_expected() {
+        assert_eq!(bound(27, 29, 29), Vec::<String>::new());
+        assert_eq!(bound(26, 29, 29), ["half of the jobs within 27s"]);
+        assert_eq!(
+            bound(27, 28, 28),
+            ["every job within 29s", "19 of 20 jobs within 29s"]
+                .map(str::to_owned)
+                .into_iter()
+                .rev()
+                .collect::<Vec<_>>()
+        );
+    }
+
+    #[test]
+    fn a_job_that_is_never_received_waits_to_the_end() {
+        let bounds = Percentiles { max: Some(Millis::minutes(2)), ..Percentiles::default() };
+        let log = article().expect(Expectation::QueueWait(bounds));
+        assert_eq!(log.found("queue_wait"), []);
+        assert!(log.queued(400, 9).only("queue_wait").measured.contains("1 were never received"));
+    }
+}
