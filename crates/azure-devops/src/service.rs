@@ -55,9 +55,13 @@ pub(crate) struct Numbers {
     pub(crate) waiter: u64,
 }
 
-/// What may be due at some instant. A timer that finds nothing to do any more does nothing.
+/// What may be due at some instant, in the order in which it is done then: an agent that has gone
+/// silent is gone before the job that it never took is offered again. A timer that finds nothing to
+/// do any more does nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Timer {
+    /// A session may have gone silent.
+    Session(Uuid),
     /// A job that was promised to an agent is assigned to it.
     Assign(RequestId),
     /// An assigned job that was never received goes back to the queue.
@@ -66,8 +70,6 @@ pub(crate) enum Timer {
     Lock(RequestId),
     /// A cancelled job has had its time to end.
     Cancel(RequestId),
-    /// A session may have gone silent.
-    Session(Uuid),
     /// A held poll ends.
     Poll(WaiterId),
 }

@@ -69,7 +69,7 @@ pub(crate) fn find<'a>(offers: &'a [Offer], query: &PackageQuery) -> Vec<&'a Off
 }
 
 /// A package as the list tells of it. `origin` is what the client calls this server.
-pub(crate) fn object(offer: &Offer, origin: &str, created_on: String) -> impl Serialize {
+pub(crate) fn object(offer: &Offer, origin: &str, created_on: String) -> PackageObject {
     let [major, minor, patch] = offer.parts();
     PackageObject {
         kind: "agent",
@@ -85,9 +85,10 @@ pub(crate) fn object(offer: &Offer, origin: &str, created_on: String) -> impl Se
 /// Where packages are downloaded from.
 pub(crate) const DOWNLOADS: &str = "/_poolproof/packages/";
 
+/// A package in a list.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct PackageObject {
+pub(crate) struct PackageObject {
     #[serde(rename = "type")]
     kind: &'static str,
     platform: String,

@@ -1,0 +1,172 @@
+use azure_devops::{
+    Answer, BuildId, BuildQuery, BuildStatus, Call, Definition, DefinitionId, DefinitionRef, JobTemplate,
+    Refusal,
+};
+use model::event::JobResult;
+use model::{Fact, Millis};
+
+use crate::driver::{Organization, settings, with_placeholder};
+
+#[test]
+fn a_build_queues_all_jobs_of_its_definition_at_once() {
+    let mut organization = Organization::with_template();
+    organization.define("ci", 3, &[]);
+    let build = organization.queue("CI").expect("a build, whatever the case of the name");
+    assert_eq!(organization.service.unfinished(), 3);
+    let told = |fact: &Fact| matches!(fact, Fact::BuildQueued { build: 1, jobs: 3, definition } if definition == "ci");
+    assert_eq!(organization.count(told), 1);
+    assert_eq!(organization.count(|fact| matches!(fact, Fact::JobRequestQueued { build: 1, .. })), 3);
+    let build = organization.read(Call::GetBuild(build));
+    assert_eq!((&build["status"], &build["buildNumber"]), (&"notStarted".into(), &"20260921.1".into()));
+    assert!(build.get("result").is_none() && build.get("startTime").is_none());
+}
+
+#[test]
+fn jobs_of_one_build_share_the_plan_and_have_ids_of_their_own() {
+    let mut organization = Organization::with_template();
+    organization.burst(2);
+    let [one, other] = [1, 2].map(|request| organization.row(azure_devops::RequestId(request)));
+    assert_eq!(one["planId"], other["planId"]);
+    assert_eq!(one["owner"], other["owner"]);
+    assert_ne!(one["jobId"], other["jobId"]);
+    assert_ne!(one["orchestrationId"], other["orchestrationId"]);
+}
+
+#[test]
+fn a_build_that_no_agent_could_ever_run_is_refused() {
+    let mut organization = Organization::new(with_placeholder(settings(), &[("java", "17")]));
+    organization.define("maven", 1, &["maven"]);
+    organization.define("java", 1, &["java"]);
+    let refused = organization.queue("maven").expect_err("refused");
+    assert_eq!(
+        refused.to_string(),
+        "No agent found in pool keda-pool which satisfies the specified demands: \
+         maven, Agent.Version -gtVersion 2.182.1"
+    );
+    assert_eq!((refused.status(), refused.type_key()), (400, "BuildRequestValidationFailedException"));
+    assert_eq!(organization.service.unfinished(), 0);
+    assert_eq!(organization.count(|fact| matches!(fact, Fact::BuildRefused { jobs: 1, .. })), 1);
+    organization.queue("java").expect("the offline placeholder satisfies it");
+}
+
+#[test]
+fn a_build_for_an_empty_pool_is_refused() {
+    let mut organization = Organization::new(settings());
+    organization.define("ci", 1, &[]);
+    assert!(matches!(organization.queue("ci"), Err(Refusal::NoAgentSatisfies { .. })));
+    organization.register("pod-a");
+    organization.queue("ci").expect("one offline agent is enough");
+}
+
+#[test]
+fn a_build_goes_from_not_started_over_in_progress_to_completed() {
+    let mut organization = Organization::with_template();
+    let build = organization.burst(2);
+    let status = |organization: &mut Organization| organization.read(Call::GetBuild(build))["status"].clone();
+    let (_, session) = organization.listen("pod-a");
+    assert_eq!(status(&mut organization), "notStarted", "assigned is not started");
+    let got = organization.take(session);
+    assert_eq!(status(&mut organization), "inProgress");
+    organization.complete(got, JobResult::Succeeded).expect("the end");
+    assert_eq!(status(&mut organization), "inProgress", "one job is left");
+    let got = organization.take(session);
+    organization.complete(got, JobResult::Succeeded).expect("the end");
+    assert_eq!(status(&mut organization), "completed");
+    let told = |fact: &Fact| matches!(fact, Fact::BuildCompleted { build: 1, result: JobResult::Succeeded });
+    assert_eq!(organization.count(told), 1);
+}
+
+#[test]
+fn a_build_is_as_bad_as_its_worst_job() {
+    for (results, worst) in [
+        ([JobResult::Succeeded, JobResult::SucceededWithIssues], "partiallySucceeded"),
+        ([JobResult::Failed, JobResult::Canceled], "failed"),
+        ([JobResult::Canceled, JobResult::Succeeded], "canceled"),
+        ([JobResult::Succeeded, JobResult::Skipped], "succeeded"),
+    ] {
+        let mut organization = Organization::with_template();
+        let build = organization.burst(2);
+        let (_, session) = organization.listen("pod-a");
+        for result in results {
+            let got = organization.take(session);
+            organization.complete(got, result).expect("the end");
+        }
+        assert_eq!(organization.read(Call::GetBuild(build))["result"], worst, "{results:?}");
+    }
+}
+
+#[test]
+fn an_abandoned_job_fails_its_build() {
+    let mut organization = Organization::with_template();
+    organization.burst(1);
+    let (_, session) = organization.listen("pod-a");
+    organization.take(session);
+    organization.pass(Millis::minutes(10));
+    let told = |fact: &Fact| matches!(fact, Fact::BuildCompleted { result: JobResult::Failed, .. });
+    assert_eq!(organization.count(told), 1);
+}
+
+#[test]
+fn a_definition_with_the_same_name_keeps_its_id_and_gets_the_new_jobs() {
+    let mut organization = Organization::with_template();
+    organization.define("ci", 1, &[]);
+    organization.define("Ci", 2, &[]);
+    organization.define("other", 1, &[]);
+    let definition = organization.read(Call::GetDefinition(DefinitionId(1)));
+    assert_eq!((&definition["revision"], &definition["name"]), (&2.into(), &"Ci".into()));
+    organization.queue("ci").expect("a build");
+    assert_eq!(organization.service.unfinished(), 2);
+    let named = organization.call(Call::ListDefinitions { name: Some("OTHER".to_owned()) });
+    assert!(matches!(named, Ok(Answer::Definitions(ids)) if ids == [DefinitionId(2)]));
+}
+
+#[test]
+fn what_is_not_there_cannot_be_built_or_defined() {
+    let mut organization = Organization::with_template();
+    let unknown = organization.call(Call::QueueBuild(DefinitionRef::Id(DefinitionId(9))));
+    assert_eq!(unknown.err(), Some(Refusal::DefinitionNotFound(DefinitionId(9))));
+    assert_eq!(organization.queue("ci").err(), Some(Refusal::DefinitionNameNotFound("ci".to_owned())));
+    let job = JobTemplate { name: "Job".to_owned(), demands: vec![], duration: Millis(1) };
+    let definition = |pool: &str, jobs: Vec<JobTemplate>| Definition {
+        name: "ci".to_owned(),
+        project: "shop".to_owned(),
+        pool: pool.to_owned(),
+        jobs,
+    };
+    let elsewhere = organization.call(Call::Define(definition("nowhere", vec![job])));
+    assert_eq!(elsewhere.err(), Some(Refusal::PoolNameNotFound("nowhere".to_owned())));
+    let empty = organization.call(Call::Define(definition("keda-pool", vec![])));
+    assert!(matches!(empty, Err(Refusal::Invalid(_))));
+    assert_eq!(organization.call(Call::GetBuild(BuildId(1))).err(), Some(Refusal::BuildNotFound(BuildId(1))));
+}
+
+#[test]
+fn builds_are_listed_by_definition_status_and_order() {
+    let mut organization = Organization::with_template();
+    organization.define("one", 1, &[]);
+    organization.define("other", 1, &[]);
+    for name in ["one", "other", "one"] {
+        organization.queue(name).expect("a build");
+    }
+    organization.call(Call::CancelBuild(BuildId(1))).expect("cancelled");
+    let mut list = |query: BuildQuery| match organization.call(Call::ListBuilds(query)) {
+        Ok(Answer::Builds(ids)) => ids.into_iter().map(|id| id.0).collect::<Vec<u64>>(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(list(BuildQuery::default()), [3, 2, 1]);
+    assert_eq!(list(BuildQuery { ascending: true, top: Some(2), ..BuildQuery::default() }), [1, 2]);
+    assert_eq!(list(BuildQuery { definitions: vec![DefinitionId(1)], ..BuildQuery::default() }), [3, 1]);
+    assert_eq!(list(BuildQuery { statuses: vec![BuildStatus::Completed], ..BuildQuery::default() }), [1]);
+    assert_eq!(list(BuildQuery { ids: vec![BuildId(2)], ..BuildQuery::default() }), [2]);
+}
+
+#[test]
+fn a_cancelled_build_that_is_completed_stays_as_it_is() {
+    let mut organization = Organization::with_template();
+    let build = organization.burst(1);
+    let (_, session) = organization.listen("pod-a");
+    let got = organization.take(session);
+    organization.complete(got, JobResult::Succeeded).expect("the end");
+    organization.call(Call::CancelBuild(build)).expect("no error");
+    assert_eq!(organization.read(Call::GetBuild(build))["result"], "succeeded");
+}

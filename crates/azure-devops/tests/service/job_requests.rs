@@ -1,0 +1,231 @@
+//! The lists that KEDA reads.
+
+use azure_devops::{Answer, JobRequestQuery, RequestId, RowOrder};
+use model::Millis;
+use model::event::{JobResult, RequestForm};
+use serde_json::Value;
+
+use crate::driver::{Organization, POOL, settings, with_placeholder};
+
+/// Two finished, one running, one assigned, one queued job: ids 1 and 2, 3, 4, 5.
+fn mixed(organization: &mut Organization) {
+    let (_, session) = organization.listen("pod-a");
+    organization.burst(5);
+    for _ in 0..2 {
+        organization.pass(Millis::seconds(1));
+        let got = organization.take(session);
+        organization.complete(got, JobResult::Succeeded).expect("the end");
+    }
+    organization.take(session);
+    organization.listen("pod-b");
+}
+
+fn ids(organization: &mut Organization, query: JobRequestQuery) -> Vec<u64> {
+    organization.rows(query).rows.into_iter().map(|id| id.0).collect()
+}
+
+fn top(rows: u32) -> JobRequestQuery {
+    JobRequestQuery { top: Some(rows), ..JobRequestQuery::default() }
+}
+
+fn completed(rows: u32) -> JobRequestQuery {
+    JobRequestQuery { completed: Some(rows), ..JobRequestQuery::default() }
+}
+
+fn json(organization: &mut Organization, query: JobRequestQuery) -> Vec<Value> {
+    let list = organization.rows(query);
+    let value = organization.json(&Answer::JobRequests(list));
+    let rows = value["value"].as_array().expect("a list").clone();
+    assert_eq!(value["count"], rows.len());
+    rows
+}
+
+#[test]
+fn a_list_has_the_unfinished_rows_by_id_and_then_the_latest_finished() {
+    let mut organization = Organization::with_template();
+    mixed(&mut organization);
+    assert_eq!(ids(&mut organization, JobRequestQuery::default()), [3, 4, 5, 2, 1]);
+    assert_eq!(ids(&mut organization, completed(0)), [3, 4, 5]);
+    assert_eq!(ids(&mut organization, completed(1)), [3, 4, 5, 2]);
+    assert_eq!(ids(&mut organization, top(4)), [3, 4, 5, 2]);
+}
+
+#[test]
+fn the_newest_come_first_if_the_switch_says_so() {
+    let mut settings = with_placeholder(settings(), &[]);
+    settings.switches.row_order = RowOrder::NewestFirst;
+    let mut organization = Organization::new(settings);
+    mixed(&mut organization);
+    assert_eq!(ids(&mut organization, JobRequestQuery::default()), [5, 4, 3, 2, 1]);
+    assert_eq!(ids(&mut organization, top(2)), [5, 4], "older ones that wait are hidden");
+}
+
+#[test]
+fn top_wins_over_completed_request_count() {
+    let mut organization = Organization::with_template();
+    mixed(&mut organization);
+    let both = JobRequestQuery { top: Some(250), completed: Some(0), ..JobRequestQuery::default() };
+    assert_eq!(both.form(), RequestForm::Top);
+    assert_eq!(ids(&mut organization, both), [3, 4, 5, 2, 1]);
+}
+
+#[test]
+fn top_has_200_rows_at_most_and_the_other_forms_have_all() {
+    let mut organization = Organization::with_template();
+    organization.burst(260);
+    assert_eq!(ids(&mut organization, top(250)).len(), 200);
+    assert_eq!(ids(&mut organization, top(10)).len(), 10);
+    assert_eq!(ids(&mut organization, completed(0)).len(), 260);
+    assert_eq!(ids(&mut organization, JobRequestQuery::default()).len(), 260);
+}
+
+#[test]
+fn a_list_without_a_query_holds_so_many_finished_rows_as_the_switch_says() {
+    let mut settings = with_placeholder(settings(), &[]);
+    settings.switches.completed_by_default = 1;
+    let mut organization = Organization::new(settings);
+    mixed(&mut organization);
+    assert_eq!(ids(&mut organization, JobRequestQuery::default()), [3, 4, 5, 2]);
+    assert_eq!(ids(&mut organization, completed(9)), [3, 4, 5, 2, 1]);
+}
+
+#[test]
+fn matched_agents_stand_on_rows_without_an_agent_only() {
+    let mut organization = Organization::with_template();
+    mixed(&mut organization);
+    for row in json(&mut organization, JobRequestQuery::default()) {
+        let names = row.get("matchedAgents").map(|agents| {
+            let agents = agents.as_array().expect("a list").iter();
+            agents.map(|agent| agent["name"].as_str().expect("a name").to_owned()).collect::<Vec<String>>()
+        });
+        let expected =
+            (row["requestId"] == 5).then(|| ["template", "pod-a", "pod-b"].map(str::to_owned).to_vec());
+        assert_eq!(names, expected, "{}", row["requestId"]);
+    }
+}
+
+#[test]
+fn top_leaves_matched_agents_out() {
+    let mut organization = Organization::with_template();
+    organization.burst(2);
+    let has_them = |rows: Vec<Value>| rows.iter().all(|row| row.get("matchedAgents").is_some());
+    assert!(has_them(json(&mut organization, completed(0))));
+    assert!(json(&mut organization, top(250)).iter().all(|row| row.get("matchedAgents").is_none()));
+}
+
+#[test]
+fn matched_agents_follow_the_agents() {
+    let mut organization = Organization::new(settings());
+    let agent = organization.register_with("pod-a", &[("java", "17")]);
+    organization.define("java", 1, &["java"]);
+    organization.queue("java").expect("a build");
+    let matched = |organization: &mut Organization| {
+        json(organization, completed(0))[0]
+            .get("matchedAgents")
+            .map(|agents| agents.as_array().expect("a list").len())
+    };
+    assert_eq!(matched(&mut organization), Some(1));
+    organization.register("pod-b");
+    assert_eq!(matched(&mut organization), Some(1), "it has no java");
+    organization.register_with("pod-c", &[("java", "21")]);
+    assert_eq!(matched(&mut organization), Some(2));
+    organization.remove(agent).expect("removed");
+    assert_eq!(matched(&mut organization), Some(1));
+    let list = organization.service.agents().into_iter().map(|agent| agent.id).collect::<Vec<_>>();
+    for agent in list {
+        organization.remove(agent).expect("removed");
+    }
+    assert_eq!(matched(&mut organization), None, "an empty list is left out");
+}
+
+#[test]
+fn a_row_has_the_members_of_its_state_and_no_unset_ones() {
+    let mut organization = Organization::with_template();
+    mixed(&mut organization);
+    let rows = json(&mut organization, JobRequestQuery::default());
+    let members = ["assignTime", "reservedAgent", "receiveTime", "lockedUntil", "finishTime", "result"];
+    for (request, set) in [(5, 0), (4, 2), (3, 4), (2, 6)] {
+        let row = rows.iter().find(|row| row["requestId"] == request).expect("the row");
+        for (position, member) in members.iter().enumerate() {
+            assert_eq!(row.get(member).is_some(), position < set, "{member} of {request}");
+        }
+    }
+    let queued = rows.iter().find(|row| row["requestId"] == 5).expect("the row");
+    assert_eq!(queued["queueTime"], "2026-09-21T14:13:20Z");
+    assert_eq!(queued["demands"], serde_json::json!(["Agent.Version -gtVersion 2.182.1"]));
+    assert_eq!(queued["data"], serde_json::json!({ "ParallelismTag": "Private", "IsScheduledKey": "False" }));
+    assert_eq!(queued["poolId"], 18);
+    assert_eq!(queued["definition"]["name"], "burst of 5");
+}
+
+#[test]
+fn a_reserved_agent_s_status_follows_the_agent() {
+    let mut organization = Organization::with_template();
+    let (_, session) = organization.listen("pod-a");
+    organization.burst(1);
+    organization.take(session);
+    let status = |organization: &mut Organization| {
+        json(organization, completed(0))[0]["reservedAgent"]["status"].as_str().expect("a status").to_owned()
+    };
+    assert_eq!(status(&mut organization), "online");
+    organization.close(session);
+    assert_eq!(status(&mut organization), "offline");
+}
+
+#[test]
+fn rows_are_filtered_by_agent_plan_and_job() {
+    let mut organization = Organization::with_template();
+    mixed(&mut organization);
+    organization.burst(1);
+    let agents = organization.service.agents();
+    let agent = |name: &str| agents.iter().find(|agent| agent.name == name).expect("an agent").id;
+    let of = |agents: Vec<azure_devops::AgentId>| JobRequestQuery { agents, ..JobRequestQuery::default() };
+    let (one, other) = (agent("pod-a"), agent("pod-b"));
+    assert_eq!(ids(&mut organization, of(vec![one])), [3, 2, 1]);
+    assert_eq!(ids(&mut organization, of(vec![other])), [4]);
+    let unfinished = JobRequestQuery { completed: Some(0), ..of(vec![one, other]) };
+    assert_eq!(unfinished.form(), RequestForm::Filtered);
+    assert_eq!(ids(&mut organization, unfinished), [3, 4]);
+    let row = organization.row(RequestId(6));
+    let plan = serde_json::from_value(row["planId"].clone()).expect("a plan");
+    let job = serde_json::from_value(row["jobId"].clone()).expect("a job");
+    assert_eq!(ids(&mut organization, JobRequestQuery { plan: Some(plan), ..of(vec![]) }), [6]);
+    assert_eq!(ids(&mut organization, JobRequestQuery { job: Some(job), ..of(vec![]) }), [6]);
+}
+
+#[test]
+fn the_log_s_rows_say_what_the_wire_s_rows_say() {
+    let mut organization = Organization::with_template();
+    mixed(&mut organization);
+    for query in [JobRequestQuery::default(), completed(0), top(250)] {
+        let list = organization.rows(query.clone());
+        let rows = organization.service.scaler_rows(&list);
+        let written = json(&mut organization, query);
+        assert_eq!(rows.len(), written.len());
+        for (row, written) in rows.iter().zip(written) {
+            assert_eq!(row.request, written["requestId"]);
+            assert_eq!(row.assigned, written.get("assignTime").is_some());
+            assert_eq!(row.received, written.get("receiveTime").is_some());
+            assert_eq!(row.result.is_some(), written.get("result").is_some());
+            assert_eq!(serde_json::json!(row.demands), written["demands"]);
+            let matched = written.get("matchedAgents").and_then(Value::as_array).map_or(0, Vec::len);
+            assert_eq!(row.matched_agents.len(), matched);
+        }
+    }
+}
+
+#[test]
+fn only_so_many_finished_rows_are_kept() {
+    let mut organization = Organization::with_template();
+    let limit = azure_devops::limits::MAX_FINISHED_REQUESTS;
+    organization.define("large", limit, &[]);
+    for _ in 0..2 {
+        let build = organization.queue("large").expect("a build");
+        organization.call(azure_devops::Call::CancelBuild(build)).expect("cancelled");
+    }
+    let rows = ids(&mut organization, completed(u32::MAX));
+    assert_eq!(rows.len(), limit);
+    assert_eq!(rows.last(), Some(&(limit as u64 + 1)));
+    let forgotten = azure_devops::Call::GetJobRequest { pool: POOL, request: RequestId(1) };
+    assert!(organization.call(forgotten).is_err());
+}

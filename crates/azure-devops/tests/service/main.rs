@@ -1,0 +1,10 @@
+//! What the service decides, rule by rule, through the calls that clients make.
+
+mod agents;
+mod assignment;
+mod builds;
+mod driver;
+mod endings;
+mod job_requests;
+mod listening;
+mod pools;
