@@ -217,8 +217,10 @@ impl Shared {
     /// Makes a call from within the process.
     fn decide(&self, call: Call) -> Result<Answer, Refusal> {
         let mut state = self.lock();
-        let (reply, effects) = self.handle(&mut state, call);
-        self.apply(&mut state, effects);
+        // The time is read under the lock, so that it never goes back between two calls.
+        let now = self.clock.now();
+        let (reply, effects) = state.service.handle(now, call);
+        self.apply(&mut state, now, effects);
         match reply {
             Reply::Answer(answer) => Ok(answer),
             Reply::Refused(refusal) => Err(refusal),
@@ -233,7 +235,8 @@ impl Shared {
         if state.closed {
             return Called::Answered(refused(&Refusal::NothingHere(format!("/{}", self.name))));
         }
-        let (reply, effects) = self.handle(&mut state, call);
+        let now = self.clock.now();
+        let (reply, effects) = state.service.handle(now, call);
         let mut rows = Vec::new();
         let called = match reply {
             Reply::Answer(answer) => {
@@ -249,23 +252,16 @@ impl Shared {
                 Called::Held(held)
             }
         };
-        self.apply(&mut state, effects);
+        self.apply(&mut state, now, effects);
         if let (Some(read), Called::Answered(answer)) = (scaler_read, &called) {
-            let now = self.clock.now();
             self.tell_at(now, read.fact(now, answer.status, rows));
         }
         called
     }
 
-    fn handle(&self, state: &mut State, call: Call) -> (Reply, Effects) {
-        // The time is read under the lock, so that it never goes back between two calls.
-        state.service.handle(self.clock.now(), call)
-    }
-
     /// Tells what happened and answers the polls that have their answer now. Still under the
     /// lock: the log has the order in which things were decided.
-    fn apply(&self, state: &mut State, effects: Effects) {
-        let now = self.clock.now();
+    fn apply(&self, state: &mut State, now: Instant, effects: Effects) {
         for fact in effects.facts {
             self.tell_at(now, fact);
         }
@@ -287,10 +283,11 @@ impl Shared {
     /// Does what is due, and says when something is due next.
     fn let_time_pass(&self) -> Option<Instant> {
         let mut state = self.lock();
-        let effects = state.service.advance(self.clock.now());
+        let now = self.clock.now();
+        let effects = state.service.advance(now);
         // Awake: nothing is earlier than this.
         state.wakes = Some(Instant::START);
-        self.apply(&mut state, effects);
+        self.apply(&mut state, now, effects);
         state.wakes = state.service.next_deadline();
         state.wakes
     }

@@ -1,0 +1,135 @@
+use azure_devops::wire::{JobMessage, MessageEnvelope};
+use model::Fact;
+
+use crate::client::{Served, TOKEN, basic};
+
+const POOLS: &str = "/acme/_apis/distributedtask/pools";
+
+#[tokio::test]
+async fn a_token_opens_by_basic_with_any_user_and_by_bearer() {
+    let served = Served::start().await;
+    let bearer = format!("Authorization: Bearer {TOKEN}");
+    for header in [basic("", TOKEN), basic("VstsAgent", TOKEN), basic("user", &format!("{TOKEN}\n")), bearer]
+    {
+        assert_eq!(served.send("GET", POOLS, &[&header], "").await.status, 200, "{header}");
+    }
+}
+
+#[tokio::test]
+async fn a_missing_or_wrong_token_is_challenged_with_both_schemes() {
+    let served = Served::start().await;
+    let wrong = basic("", "wrong");
+    for headers in [
+        vec![],
+        vec![wrong.as_str()],
+        vec![wrong.as_str(), "X-TFS-FedAuthRedirect: Suppress"],
+        vec!["Authorization: Basic !!!"],
+        vec!["Authorization: Negotiate abc"],
+    ] {
+        let answer = served.send("GET", POOLS, &headers, "").await;
+        assert_eq!(answer.status, 401, "{headers:?}");
+        assert_eq!(
+            answer.header("www-authenticate"),
+            Some(
+                "Bearer authorization_uri=http://ado.example:8080/oauth, \
+                 Basic realm=\"http://ado.example:8080/\", TFS-Federated"
+            )
+        );
+        assert_eq!(answer.json()["typeKey"], "VssUnauthorizedException");
+    }
+}
+
+#[tokio::test]
+async fn a_route_that_is_not_there_is_challenged_before_it_is_missed() {
+    let served = Served::start().await;
+    assert_eq!(served.send("GET", "/acme/_apis/projects", &[], "").await.status, 401);
+    assert_eq!(served.get("_apis/projects").await.status, 501);
+}
+
+#[tokio::test]
+async fn one_organization_s_token_does_not_open_another() {
+    let served = Served::start().await;
+    let (events, _received) = tokio::sync::mpsc::unbounded_channel();
+    let other = served.server.add_organization(server::NewOrganization {
+        name: "other".to_owned(),
+        token: "another".to_owned(),
+        settings: crate::client::settings(),
+        seed: 1,
+        events,
+    });
+    let other = other.expect("the name is free");
+    let path = "/other/_apis/distributedtask/pools";
+    assert_eq!(served.send("GET", path, &[&basic("", TOKEN)], "").await.status, 401);
+    assert_eq!(served.send("GET", path, &[&basic("", "another")], "").await.status, 200);
+    other.remove();
+    assert_eq!(served.send("GET", path, &[&basic("", "another")], "").await.status, 404);
+}
+
+#[tokio::test]
+async fn an_organization_s_name_is_taken_once_whatever_the_case() {
+    let served = Served::start().await;
+    let add = |name: &str| {
+        let (events, _received) = tokio::sync::mpsc::unbounded_channel();
+        let new = server::NewOrganization {
+            name: name.to_owned(),
+            token: TOKEN.to_owned(),
+            settings: crate::client::settings(),
+            seed: 1,
+            events,
+        };
+        served.server.add_organization(new).map(|organization| organization.url())
+    };
+    assert_eq!(add("ACME"), Err(server::AddError::NameTaken("ACME".to_owned())));
+    for bad in ["", "a/b", "_poolproof", "..", "a b"] {
+        assert_eq!(add(bad), Err(server::AddError::BadName(bad.to_owned())));
+    }
+    assert_eq!(add("acme-2"), Ok(format!("http://{}/acme-2", served.server.address())));
+}
+
+#[tokio::test]
+async fn a_job_s_token_ends_its_job_and_manages_nothing() {
+    let served = Served::start().await;
+    served.define("ci", 1);
+    served.organization.queue_build("ci").expect("a build");
+    let agents = "_apis/distributedtask/pools/18/agents";
+    let agent = served.ask("POST", agents, r#"{"name":"pod-a","version":"4.258.1"}"#).await.json();
+    let session = format!(r#"{{"ownerName":"pod","agent":{{"id":{}}}}}"#, agent["id"]);
+    let session = served.ask("POST", "_apis/distributedtask/pools/18/sessions", &session).await.json();
+    let session = session["sessionId"].as_str().expect("a session").to_owned();
+    let messages = format!("_apis/distributedtask/pools/18/messages?sessionId={session}");
+    let envelope: MessageEnvelope =
+        serde_json::from_slice(&served.get(&messages).await.body).expect("a message");
+    let job: JobMessage = serde_json::from_str(&envelope.body).expect("a job");
+    let token = format!("Authorization: Bearer {}", job.access_token().expect("a token"));
+
+    let remove = format!("/acme/{agents}/{}", agent["id"]);
+    let refused = served.send("DELETE", &remove, &[&token], "").await;
+    assert_eq!((refused.status, &refused.json()["typeKey"]), (403, &"AccessDeniedException".into()));
+    let end = format!(
+        "/acme/{}/_apis/distributedtask/hubs/Build/plans/{}/events",
+        job.plan.scope_identifier, job.plan.plan_id
+    );
+    let event =
+        format!(r#"{{"name":"JobCompleted","jobId":"{}","requestId":1,"result":"succeeded"}}"#, job.job_id);
+    assert_eq!(served.send("POST", &end, &[&token], &event).await.status, 204);
+    assert_eq!(served.organization.unfinished(), 0);
+    assert_eq!(served.send("POST", &end, &[&token], &event).await.status, 401, "it ended with the job");
+}
+
+#[tokio::test]
+async fn no_token_is_ever_told() {
+    let mut served = Served::start().await;
+    let secret = "s3cret-that-nobody-may-see";
+    let answer = served.send("GET", POOLS, &[&basic(secret, secret)], "").await;
+    assert!(!format!("{} {}", answer.headers, String::from_utf8_lossy(&answer.body)).contains(secret));
+    served.get("_apis/projects").await;
+    served.organization.remove();
+    let mut told = 0;
+    while let Ok(event) = served.events.try_recv() {
+        let line = serde_json::to_string(&event).expect("JSON");
+        assert!(!line.contains(secret) && !line.contains(TOKEN), "{line}");
+        told += usize::from(matches!(event.fact, Fact::Request { .. }));
+    }
+    assert_eq!(told, 2, "the refused request and the one that is not modelled");
+    assert!(!format!("{:?}", served.organization).contains(TOKEN));
+}

@@ -1,0 +1,8 @@
+//! The service over real sockets: what clients send and what they get.
+
+mod access;
+mod client;
+mod discovery;
+mod keda;
+mod life;
+mod limits;
