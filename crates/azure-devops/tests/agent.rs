@@ -560,3 +560,14 @@ proptest! {
         prop_assert!(bench.calls.is_empty());
     }
 }
+
+#[test]
+fn a_job_that_is_stopped_before_its_lock_is_held_ends_without_a_word() {
+    let mut bench = Bench::listening(false);
+    bench.answer(is_poll, job(1, 41, Millis::minutes(1)));
+    bench.stop();
+    assert!(bench.observed.iter().any(|seen| matches!(seen, Observation::JobDropped { request: 41, .. })));
+    assert!(bench.find(is_renew).is_none() && bench.find(is_complete).is_none());
+    bench.answer(is_close_session, Ok(Answer::Done));
+    assert_eq!(bench.exit, Some(0));
+}

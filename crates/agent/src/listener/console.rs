@@ -56,6 +56,8 @@ impl<'a> Console<'a> {
             )),
             Observation::Reconnected => self.timed(clock, "Agent reconnected."),
             Observation::Failed { message } => self.error(&format!("An error occurred: {message}")),
+            // The real one says nothing at this point.
+            Observation::JobLocked { .. } => {}
             Observation::JobStarted { name, .. } => self.timed(clock, &format!("Running job: {name}")),
             Observation::JobCompleted { name, result, .. } => {
                 self.timed(clock, &format!("Job {name} completed with result: {}", word(*result)));

@@ -202,6 +202,11 @@ pub enum Observation {
         /// The job's display name.
         name: String,
     },
+    /// The job's lock is held, and its work begins.
+    JobLocked {
+        /// The job request.
+        request: u64,
+    },
     /// The job's work is over, and the plan is about to be told.
     JobCompleted {
         /// The job request.

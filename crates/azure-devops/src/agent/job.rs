@@ -112,6 +112,8 @@ pub(super) fn canceled_job(body: &str) -> Option<String> {
 pub(super) enum Want {
     /// Make this call.
     Call(Call),
+    /// The lock is held and the work begins: say so.
+    Locked,
     /// The work is over: say so, and make this call.
     Completed(JobResult, Call),
     /// It has ended; whether the service knows is the service's business.
@@ -225,6 +227,7 @@ impl Job {
                 if self.phase == Phase::Locking {
                     let until = now + self.message.duration;
                     self.phase = Phase::Working { until, result: JobResult::Succeeded };
+                    return vec![Want::Locked];
                 }
                 Vec::new()
             }

@@ -444,6 +444,7 @@ impl Listener {
         let (request, name) = (job.message.request, &job.message.name);
         match want {
             Want::Call(call) => self.calls.make(now, call, outputs),
+            Want::Locked => outputs.push(Output::Observed(Observation::JobLocked { request })),
             Want::Completed(result, call) => {
                 let name = name.clone();
                 outputs.push(Output::Observed(Observation::JobCompleted { request, name, result }));
