@@ -74,8 +74,17 @@ fn busy(history: &History) -> Steps {
     Steps::counting(deltas(spans))
 }
 
+/// Agents with a session, over time. One whose pod is gone is not there, though its session lives on for a while.
 fn online(history: &History) -> Steps {
-    Steps::sum(history.agents.values().filter(|agent| !agent.placeholder).map(|agent| &agent.presence))
+    let workers = history.agents.iter().filter(|(_, agent)| !agent.placeholder);
+    let spans = workers.flat_map(|(id, agent)| {
+        let there = agent.presence.plateaus(history.end).filter(|plateau| plateau.value > 0);
+        there.map(|plateau| {
+            let gone = history.pod_of(*id, plateau.from).and_then(|pod| pod.gone).unwrap_or(plateau.until);
+            (plateau.from, Some(plateau.until.min(gone)))
+        })
+    });
+    Steps::counting(deltas(spans))
 }
 
 fn waiting(history: &History) -> Steps {

@@ -131,7 +131,7 @@ pub struct AgentTime {
     pub removed: u32,
     /// Minutes that agents held a job.
     pub busy_minutes: f64,
-    /// Minutes that agents were online without a job.
+    /// Minutes that agents were online, in a pod that was there, without a job.
     pub idle_minutes: f64,
     /// Pods that were picked for deletion while their agent held a job.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

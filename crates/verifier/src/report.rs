@@ -83,7 +83,7 @@ pub enum Severity {
 pub struct Finding {
     /// How much it weighs.
     pub severity: Severity,
-    /// The rule's name: see [`crate::rules`].
+    /// The rule's name: see [`crate::rules()`].
     pub rule: String,
     /// When, in milliseconds since the start of the run.
     pub at: Instant,

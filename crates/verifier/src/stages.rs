@@ -3,7 +3,7 @@
 
 use model::{Instant, Millis};
 
-use crate::bounds::{Bounds, creating, first_read_of};
+use crate::bounds::{Bounds, creating, first_read_of, slack};
 use crate::history::{History, Pod};
 use crate::hpa::Hpa;
 use crate::measure::{WATCH_SKEW, last_raise};
@@ -15,8 +15,6 @@ use crate::words::{counted, span};
 const SCHEDULING: Millis = Millis::seconds(1);
 /// Delivery of a message to an agent that waits for it.
 const DISPATCH: Millis = Millis::seconds(1);
-/// From a change in the API to the controller that acts on it.
-const CONTROLLER: Millis = Millis::seconds(2);
 
 /// One job's way. What is not known, or does not apply to an agent that was there before, is none.
 #[derive(Debug, Default)]
@@ -54,11 +52,7 @@ pub(crate) fn stages(history: &History) -> Vec<Stage> {
         stage("queued → seen by KEDA", between(|way| Some(way.queued), |way| way.seen), budget.seen()),
         stage("seen → replicas raised", between(|way| way.seen, |way| way.raised), budget.raised()),
         stage("raised → pod created", between(|way| way.raised, |way| way.created), budget.created()),
-        stage(
-            "pod created → scheduled",
-            between(|way| way.created, |way| way.scheduled),
-            Budget::scheduled(),
-        ),
+        stage("pod created → scheduled", between(|way| way.created, |way| way.scheduled), budget.scheduled()),
         stage("scheduled → running", between(|way| way.scheduled, |way| way.running), budget.running()),
         stage(
             "running → agent registered",
@@ -126,6 +120,8 @@ struct Budget<'a> {
     jobs: bool,
     steps: u32,
     peak: u32,
+    /// From a change in the API to the controller that acts on it, and to the watch that tells of it.
+    controller: Millis,
 }
 
 type Line = (Option<Millis>, String);
@@ -140,7 +136,7 @@ impl<'a> Budget<'a> {
         let steps =
             target.map_or(0, |target| Hpa::of(target.scale.behavior.as_ref()).growth_steps(min, peak));
         let bounds = target.map(|target| Bounds::of(history, target));
-        Self { history, bounds, polled: jobs || min == 0, jobs, steps, peak }
+        Self { history, bounds, polled: jobs || min == 0, jobs, steps, peak, controller: slack(history) }
     }
 
     fn seen(&self) -> Line {
@@ -155,28 +151,32 @@ impl<'a> Budget<'a> {
     fn raised(&self) -> Line {
         let Some(bounds) = self.bounds else { return unknown() };
         if self.jobs {
-            let creating = creating(self.peak) + CONTROLLER;
+            let creating = creating(self.peak) + self.controller;
             return (Some(creating), "the poll creates Jobs, 20 a second".to_owned());
         }
         // The sync that sees the work makes the first step, unless a poll saw it at zero.
         let steps = if self.polled { self.steps } else { self.steps.saturating_sub(1) };
-        let took = bounds.syncs(u64::from(steps)) + CONTROLLER;
-        (Some(took), format!("{} more to grow to {}", counted(steps, "HPA sync"), self.peak))
+        let took = bounds.syncs(u64::from(steps)) + self.controller;
+        let because = match steps {
+            0 => format!("the same sync grows to {}", self.peak),
+            steps => format!("{} more to grow to {}", counted(steps, "HPA sync"), self.peak),
+        };
+        (Some(took), because)
     }
 
     fn created(&self) -> Line {
-        let creating = creating(self.peak) + CONTROLLER;
+        let creating = creating(self.peak) + self.controller;
         (Some(creating), "controllers, 20 pods a second".to_owned())
     }
 
-    fn scheduled() -> Line {
-        (Some(SCHEDULING), "the scheduler, if a node has room".to_owned())
+    fn scheduled(&self) -> Line {
+        (Some(SCHEDULING + self.controller), "the scheduler, if a node has room".to_owned())
     }
 
     fn running(&self) -> Line {
         self.scenario(|scenario| {
             let cluster = &scenario.cluster;
-            let took = cluster.image_pull.most + cluster.container_start.most + CONTROLLER;
+            let took = cluster.image_pull.most + cluster.container_start.most + self.controller;
             (Some(took), format!("pull {}, start {}", cluster.image_pull.most, cluster.container_start.most))
         })
     }
@@ -211,7 +211,7 @@ impl<'a> Budget<'a> {
             self.seen(),
             self.raised(),
             self.created(),
-            Self::scheduled(),
+            self.scheduled(),
             self.running(),
             self.registered(),
             self.assigned(),

@@ -107,9 +107,10 @@ fn line(title: &str, number: &str, axis: char, cells: &str) -> String {
     line
 }
 
-/// A panel's rows from the top: the value at a row's upper edge, and what the row is for.
+/// A panel's rows from the top, each with its lower edge and its height. A few more rows than the limit are better
+/// than rows for fractions of one.
 fn rows(most: u32, limit: u32) -> Vec<(f64, f64)> {
-    let count = most.clamp(1, limit);
+    let count = if most <= limit.saturating_mul(3) / 2 { most.max(1) } else { limit };
     let height = f64::from(most.max(1)) / f64::from(count);
     (0..count).rev().map(|row| (f64::from(row) * height, height)).collect()
 }

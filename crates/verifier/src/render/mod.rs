@@ -121,14 +121,14 @@ fn head(report: &Report, style: Style) -> String {
         versions.join(", ")
     );
     if !run.engine.is_empty() {
-        out.push_str(&style.paragraph("run     ", 2, &what));
+        out.push_str(&style.paragraph("run       ", 2, &what));
     }
     if let Some(bad) = &report.announced.known_bad {
         let text = format!("KEDA {} is known to be bad here ({}): it must fail", bad.keda, bad.range);
         out.push_str(&style.paragraph("expected  ", 2, &text));
     }
     if !run.replay.is_empty() {
-        out.push_str(&style.paragraph("again   ", 2, &run.replay));
+        out.push_str(&style.paragraph("again     ", 2, &run.replay));
     }
     out
 }

@@ -84,7 +84,7 @@ pub(super) fn measured(measured: &Measurements, style: Style) -> String {
     );
     if !measured.refused_requests.is_empty() {
         let refused: Vec<String> =
-            measured.refused_requests.iter().map(|(what, count)| format!("{what} ({count} times)")).collect();
+            measured.refused_requests.iter().map(|(what, count)| format!("{what} ×{count}")).collect();
         say("refused", &names(&refused, 6));
     }
     out
