@@ -34,7 +34,8 @@ impl World {
     async fn new() -> Self {
         let clock = Clock::start(SPEED);
         let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let server = Server::start(server::Options { listen, clock, packages: Vec::new() }).await.unwrap();
+        let server = Server::start(server::Options { listen, clock, packages: Vec::new() }).await;
+        let server = server.expect("a free port");
         let (sender, events) = unbounded_channel();
         let organization = server
             .add_organization(NewOrganization {
@@ -50,7 +51,7 @@ impl World {
                 seed: 1,
                 events: sender,
             })
-            .unwrap();
+            .expect("the first organisation");
         Self { clock, organization, events, facts: Vec::new(), _server: server }
     }
 
@@ -65,29 +66,33 @@ impl World {
 
     async fn configured(&self, name: &str) -> (Identity, Registration) {
         let identity = self.identity(name);
-        let registration = configure(self.clock, &identity, &BTreeMap::new(), true).await.unwrap();
+        let registration = configure(self.clock, &identity, &BTreeMap::new(), true).await;
+        let registration = registration.expect("it can be registered");
         (identity, registration)
     }
 
     fn queue_job(&self, duration: Millis) {
         let job = JobTemplate { name: "Job".to_owned(), demands: Vec::new(), duration };
         let (name, project, pool) = ("ci".to_owned(), "p".to_owned(), "keda pool".to_owned());
-        self.organization.define(Definition { name, project, pool, jobs: vec![job] }).unwrap();
-        self.organization.queue_build("ci").unwrap();
+        self.organization
+            .define(Definition { name, project, pool, jobs: vec![job] })
+            .expect("its pool exists");
+        self.organization.queue_build("ci").expect("an agent can run it");
     }
 
     async fn sees(&mut self, which: fn(&Fact) -> bool) -> &Fact {
         let waited = wall::timeout(BOUND, async {
             loop {
                 let event = self.events.recv().await.expect("the organisation lives");
+                let found = which(&event.fact);
                 self.facts.push(event.fact);
-                if which(self.facts.last().unwrap()) {
+                if found {
                     return;
                 }
             }
         });
         waited.await.unwrap_or_else(|_| panic!("it was not seen: {:?}", self.facts));
-        self.facts.last().unwrap()
+        self.facts.last().expect("it was just seen")
     }
 }
 
@@ -216,11 +221,11 @@ async fn an_agent_that_crashes_says_nothing_and_its_session_expires() {
 
 /// What was read until the agent went away, from a service that never answers.
 fn heard(listener: &std::net::TcpListener) -> String {
-    let (mut stream, _) = listener.accept().unwrap();
-    stream.set_read_timeout(Some(BOUND)).unwrap();
+    let (mut stream, _) = listener.accept().expect("the agent connects");
+    stream.set_read_timeout(Some(BOUND)).expect("a bound above zero");
     let mut text = Vec::new();
     stream.read_to_end(&mut text).expect("the agent closes its socket");
-    String::from_utf8(text).unwrap()
+    String::from_utf8(text).expect("its requests are text")
 }
 
 #[tokio::test]
