@@ -71,7 +71,11 @@ async fn measure(agents: usize, port: &str) {
         clock::wall::pause(std::time::Duration::from_millis(500)).await;
     }
     let grown = resident().saturating_sub(before);
-    println!("{agents} more idle agents with two polls each took {} kB: {} bytes each", grown / 1024, grown / agents);
+    println!(
+        "{agents} more idle agents with two polls each took {} kB: {} bytes each",
+        grown / 1024,
+        grown / agents
+    );
 }
 
 /// Bytes of this process that are in memory.
