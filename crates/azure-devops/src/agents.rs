@@ -295,7 +295,7 @@ impl Service {
             self.may_promise = true;
         }
         if let Some(job) = request.and_then(|request| self.requests.get_mut(&request)) {
-            job.row = None;
+            job.row.take();
         }
     }
 }

@@ -58,7 +58,7 @@ impl Service {
         }
         if let Some(job) = self.requests.get_mut(&id).filter(|job| job.result().is_none()) {
             job.priority = top.unwrap_or_default().saturating_add(1);
-            job.row = None;
+            job.row.take();
         }
         if queued {
             self.put_in_queue(id);
@@ -159,7 +159,7 @@ impl Service {
         if let Some(job) = self.requests.get_mut(&id) {
             job.state = State::Assigned { agent, at, message, give_up };
             job.token = Some(token);
-            job.row = None;
+            job.row.take();
         }
         self.set_timer(give_up, Timer::Receive(id));
         self.tell(Fact::JobRequestAssigned { request: id.0, agent: agent.0 });
@@ -180,7 +180,7 @@ impl Service {
         let State::Assigned { agent, give_up, .. } = job.state else { return };
         job.state = State::Queued;
         job.token = None;
-        job.row = None;
+        job.row.take();
         self.clear_timer(give_up, Timer::Receive(id));
         self.free_parallel_job();
         self.tell(Fact::JobRequestRequeued { request: id.0, agent: agent.0, because: because.to_owned() });

@@ -1,5 +1,6 @@
 //! Definitions and builds. A definition names its jobs; a build of it queues them all at once.
 
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, VecDeque};
 
 use model::event::JobResult;
@@ -313,7 +314,7 @@ impl Service {
             queued: self.now,
             token: None,
             state: State::Queued,
-            row: None,
+            row: OnceCell::new(),
         };
         self.requests.insert(id, request);
         if let Some(pool) = self.pools.get_mut(&pool) {

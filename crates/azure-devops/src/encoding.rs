@@ -3,6 +3,8 @@
 //! Rows of job requests are kept as bytes and spliced: KEDA and every agent
 //! read the same rows again and again, and they change only when a request does.
 
+mod objects;
+
 use std::collections::BTreeMap;
 
 use model::Instant;
@@ -10,9 +12,14 @@ use model::event::JobResult;
 use serde::Serialize;
 use uuid::Uuid;
 
+use self::objects::{
+    AgentObject, AgentReference, BuildDefinition, BuildObject, DefinitionObject, JobData, JobRequestObject,
+    Link, LinkedReference, Links, PlanReference, PoolObject, PoolReference, ProjectReference, QueueReference,
+    SessionObject,
+};
 use crate::Service;
 use crate::agents::Agent;
-use crate::builds::{Build, BuildStatus, KnownDefinition};
+use crate::builds::{Build, KnownDefinition};
 use crate::call::{Answer, Include, JobRequestList};
 use crate::demands::Demands;
 use crate::ids::{AgentId, BuildId, DefinitionId, PoolId, RequestId};
@@ -31,20 +38,16 @@ impl Service {
     ///
     /// # Panics
     /// If the answer is not one that this service just gave: ids stand for what is in it.
-    pub fn encode(&mut self, answer: &Answer, out: &mut Vec<u8>) {
+    pub fn encode(&self, answer: &Answer, out: &mut Vec<u8>) {
         match answer {
             Answer::Done | Answer::NoMessage => {}
             Answer::Empty => out.extend_from_slice(b"{}"),
             Answer::Pools(ids) => write_list(out, ids, |id, out| self.write_pool(*id, out)),
             Answer::Pool(id) => self.write_pool(*id, out),
             Answer::Agents(ids, include) => {
-                self.refresh_requests_of(ids, *include);
                 write_list(out, ids, |id, out| self.write_agent(*id, *include, out));
             }
-            Answer::Agent(id, include) => {
-                self.refresh_requests_of(&[*id], *include);
-                self.write_agent(*id, *include, out);
-            }
+            Answer::Agent(id, include) => self.write_agent(*id, *include, out),
             Answer::Session(id) => self.write_session(*id, out),
             Answer::Message(message) => self.write_message(*message, out),
             Answer::JobRequests(list) => self.write_job_requests(list, out),
@@ -119,17 +122,6 @@ impl Service {
         out
     }
 
-    fn refresh_requests_of(&mut self, agents: &[AgentId], include: Include) {
-        if !include.assigned_request {
-            return;
-        }
-        for id in agents {
-            if let Some(request) = self.agents.get(id).and_then(|agent| agent.request) {
-                self.refresh_row(request);
-            }
-        }
-    }
-
     fn write_agent(&self, id: AgentId, include: Include, out: &mut Vec<u8>) {
         let Some(agent) = self.agents.get(&id) else { return };
         let capabilities =
@@ -150,13 +142,10 @@ impl Service {
             ("lastCompletedRequest", agent.last_completed.filter(|_| include.last_completed_request)),
         ];
         for (member, request) in requests {
-            let Some(row) = request.and_then(|id| self.requests.get(&id)).and_then(|job| job.row.as_ref())
-            else {
-                continue;
-            };
+            let Some(job) = request.and_then(|id| self.requests.get(&id)) else { continue };
             out.pop();
             out.extend_from_slice(format!(",\"{member}\":").as_bytes());
-            out.extend_from_slice(row);
+            out.extend_from_slice(self.row(job));
             out.extend_from_slice(b"}}");
         }
     }
@@ -268,14 +257,12 @@ impl Service {
         variables.into_iter().map(|(name, value)| (name.to_owned(), Variable { value })).collect()
     }
 
-    fn write_job_requests(&mut self, list: &JobRequestList, out: &mut Vec<u8>) {
-        for id in &list.rows {
-            self.refresh_row(*id);
-        }
+    fn write_job_requests(&self, list: &JobRequestList, out: &mut Vec<u8>) {
+        out.reserve(list.rows.len() * ROW_CAPACITY);
         let mut last: Option<(&Demands, &[u8])> = None;
         write_list(out, &list.rows, |id, out| {
             let Some(job) = self.requests.get(id) else { return };
-            out.extend_from_slice(job.row.as_deref().unwrap_or_default());
+            out.extend_from_slice(self.row(job));
             if list.matched_agents && self.shows_matches(job) {
                 let member = match last {
                     Some((demands, member)) if demands.is_same(&job.demands) => member,
@@ -288,33 +275,22 @@ impl Service {
         });
     }
 
-    fn write_job_request(&mut self, id: RequestId, out: &mut Vec<u8>) {
+    fn write_job_request(&self, id: RequestId, out: &mut Vec<u8>) {
         let Some(job) = self.requests.get(&id) else { return };
-        let (pool, demands, shown) = (job.pool, job.demands.clone(), self.shows_matches(job));
-        self.refresh_row(id);
-        if shown {
-            self.remember_matches(pool, &demands);
-        }
-        out.extend_from_slice(self.requests[&id].row.as_deref().unwrap_or_default());
-        if let Some(matches) = self.matches_of(pool, &demands).filter(|_| shown) {
+        out.extend_from_slice(self.row(job));
+        if let Some(matches) = self.matches_of(job.pool, &job.demands).filter(|_| self.shows_matches(job)) {
             out.extend_from_slice(&matches.member);
         }
         out.push(b'}');
     }
 
-    fn refresh_row(&mut self, id: RequestId) {
-        if self.requests.get(&id).is_some_and(|job| job.row.is_none()) {
-            let row = self.job_row(id);
-            if let Some(job) = self.requests.get_mut(&id) {
-                job.row = Some(row);
-            }
-        }
+    /// A job request's JSON without `matchedAgents` and the closing brace.
+    pub(crate) fn row<'a>(&self, job: &'a JobRequest) -> &'a [u8] {
+        job.row.get_or_init(|| self.job_row(job))
     }
 
-    /// A job request's JSON without `matchedAgents` and the closing brace.
-    pub(crate) fn job_row(&self, id: RequestId) -> Vec<u8> {
+    fn job_row(&self, job: &JobRequest) -> Vec<u8> {
         let mut out = Vec::with_capacity(ROW_CAPACITY);
-        let Some(job) = self.requests.get(&id) else { return out };
         let build = self.builds.get(job.build);
         let definition = build.and_then(|build| self.definitions.get(build.definition));
         let project = definition.map(|definition| definition.project_id).unwrap_or_default();
@@ -513,215 +489,4 @@ fn write_list<T>(out: &mut Vec<u8>, items: &[T], mut item: impl FnMut(&T, &mut V
         item(one, out);
     }
     out.extend_from_slice(b"]}");
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct PoolObject<'a> {
-    created_on: String,
-    auto_provision: bool,
-    auto_update: bool,
-    auto_size: bool,
-    properties: BTreeMap<String, String>,
-    #[serde(flatten)]
-    reference: PoolReference<'a>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct PoolReference<'a> {
-    id: u64,
-    scope: Uuid,
-    name: &'a str,
-    is_hosted: bool,
-    pool_type: &'static str,
-    size: usize,
-    is_legacy: bool,
-    options: &'static str,
-}
-
-#[derive(Serialize)]
-struct Link {
-    href: String,
-}
-
-#[derive(Serialize)]
-struct Links {
-    #[serde(rename = "self")]
-    this: Link,
-    web: Link,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct AgentReference<'a> {
-    #[serde(rename = "_links")]
-    links: Links,
-    id: u64,
-    name: &'a str,
-    version: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    os_description: Option<&'a String>,
-    enabled: bool,
-    status: &'static str,
-    provisioning_state: &'static str,
-    access_point: &'static str,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct AgentObject<'a> {
-    #[serde(flatten)]
-    reference: AgentReference<'a>,
-    max_parallelism: u32,
-    created_on: String,
-    status_changed_on: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    system_capabilities: Option<&'a BTreeMap<String, String>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    user_capabilities: Option<&'a BTreeMap<String, String>>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct SessionObject<'a> {
-    session_id: Uuid,
-    owner_name: &'a str,
-    agent: AgentReference<'a>,
-}
-
-#[derive(Serialize)]
-struct LinkedReference<'a> {
-    #[serde(rename = "_links")]
-    links: Links,
-    id: u64,
-    name: &'a str,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct JobRequestObject<'a> {
-    request_id: u64,
-    queue_time: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    assign_time: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    receive_time: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    finish_time: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    result: Option<JobResult>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    locked_until: Option<String>,
-    service_owner: &'static str,
-    host_id: Uuid,
-    scope_id: Uuid,
-    plan_type: &'static str,
-    plan_group: String,
-    plan_id: Uuid,
-    job_id: Uuid,
-    job_name: &'a str,
-    demands: Vec<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reserved_agent: Option<AgentReference<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    definition: Option<LinkedReference<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    owner: Option<LinkedReference<'a>>,
-    data: JobData,
-    pool_id: u64,
-    orchestration_id: String,
-    priority: u32,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct JobData {
-    parallelism_tag: &'static str,
-    is_scheduled_key: &'static str,
-}
-
-#[derive(Serialize)]
-struct ProjectReference<'a> {
-    id: Uuid,
-    name: &'a str,
-    url: String,
-    state: &'static str,
-    visibility: &'static str,
-}
-
-#[derive(Serialize)]
-struct QueueReference<'a> {
-    id: u64,
-    name: &'a str,
-    pool: PoolReference<'a>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct DefinitionObject<'a> {
-    #[serde(rename = "_links")]
-    links: Links,
-    id: u64,
-    name: &'a str,
-    url: String,
-    path: &'static str,
-    #[serde(rename = "type")]
-    kind: &'static str,
-    queue_status: &'static str,
-    revision: u32,
-    project: ProjectReference<'a>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    queue: Option<QueueReference<'a>>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct BuildDefinition<'a> {
-    id: u64,
-    name: &'a str,
-    url: String,
-    path: &'static str,
-    #[serde(rename = "type")]
-    kind: &'static str,
-    queue_status: &'static str,
-    project: ProjectReference<'a>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct PlanReference {
-    plan_id: Uuid,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct BuildObject<'a> {
-    #[serde(rename = "_links")]
-    links: Links,
-    id: u64,
-    build_number: &'a str,
-    status: BuildStatus,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    result: Option<&'static str>,
-    queue_time: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    start_time: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    finish_time: Option<String>,
-    last_changed_date: String,
-    url: String,
-    definition: BuildDefinition<'a>,
-    project: ProjectReference<'a>,
-    uri: String,
-    source_branch: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    queue: Option<QueueReference<'a>>,
-    priority: &'static str,
-    reason: &'static str,
-    orchestration_plan: PlanReference,
-    plans: [PlanReference; 1],
-    keep_forever: bool,
-    tags: [&'static str; 0],
-    validation_results: [&'static str; 0],
 }

@@ -8,7 +8,9 @@
 //! for it, and assigns it in a moment. An assigned one that is never received
 //! goes back to the queue; a received one whose lock runs out is abandoned.
 
-use model::event::{JobResult, ScalerRow};
+use std::cell::OnceCell;
+
+use model::event::{JobResult, RequestForm, ScalerRow};
 use model::{Fact, Instant, Millis};
 use uuid::Uuid;
 
@@ -36,8 +38,9 @@ pub(crate) struct JobRequest {
     /// The token that its message carries; a new one with each assignment.
     pub(crate) token: Option<Secret>,
     pub(crate) state: State,
-    /// Its JSON without `matchedAgents` and without the closing brace, if nothing changed since.
-    pub(crate) row: Option<Vec<u8>>,
+    /// Its JSON without `matchedAgents` and without the closing brace, once somebody asked. Whatever
+    /// changes the request forgets it.
+    pub(crate) row: OnceCell<Vec<u8>>,
 }
 
 /// Where a job request stands.
@@ -116,8 +119,10 @@ impl Service {
         self.requests.get(&id).filter(|job| job.pool == pool).ok_or(Refusal::JobNotFound(id))
     }
 
-    pub(crate) fn get_job_request(&self, pool: PoolId, id: RequestId) -> Result<Answer, Refusal> {
-        self.job(pool, id).map(|job| Answer::JobRequest(job.id))
+    pub(crate) fn get_job_request(&mut self, pool: PoolId, id: RequestId) -> Result<Answer, Refusal> {
+        self.job(pool, id)?;
+        self.remember_matches_of_rows(&[id]);
+        Ok(Answer::JobRequest(id))
     }
 
     /// The list in its query forms, none of them documented: keda's azure_pipelines_scaler.go and its
@@ -129,7 +134,9 @@ impl Service {
     ) -> Result<Answer, Refusal> {
         let switches = self.settings.switches;
         let known = self.pool(pool)?;
-        let wanted = |id: &RequestId| self.requests.get(id).is_some_and(|job| is_wanted(job, query));
+        let filtered = query.form() == RequestForm::Filtered;
+        let wanted =
+            |id: &RequestId| !filtered || self.requests.get(id).is_some_and(|job| is_wanted(job, query));
         let limit = match (query.top, query.completed) {
             (Some(_), _) => usize::MAX,
             (None, Some(count)) => usize::try_from(count).unwrap_or(usize::MAX),
@@ -201,7 +208,7 @@ impl Service {
             lock_timer: locked_until,
             end_by: None,
         });
-        job.row = None;
+        job.row.take();
         let build = job.build;
         self.clear_timer(give_up, Timer::Receive(id));
         self.set_timer(locked_until, Timer::Lock(id));
@@ -226,6 +233,7 @@ impl Service {
         self.job(pool, id)?;
         if to_top {
             self.move_to_top(id);
+            self.remember_matches_of_rows(&[id]);
             return Ok(Answer::JobRequest(id));
         }
         self.receive_if_delivered(id);
@@ -233,7 +241,7 @@ impl Service {
         match self.requests.get_mut(&id).map(|job| (&mut job.state, &mut job.row)) {
             Some((State::Received(received), row)) => {
                 received.locked_until = locked_until;
-                *row = None;
+                row.take();
                 Ok(Answer::JobRequest(id))
             }
             _ => Err(Refusal::JobTokenExpired(id)),
@@ -352,11 +360,11 @@ impl Service {
         if let Some(job) = self.requests.get_mut(&id) {
             job.state = State::Finished { reserved, at, result };
             job.token = None;
+            job.row.take();
         }
         // The reserved agent may be gone when somebody asks, so the row is written now.
-        let row = self.job_row(id);
-        if let Some(job) = self.requests.get_mut(&id) {
-            job.row = Some(row);
+        if let Some(job) = self.requests.get(&id) {
+            self.row(job);
         }
         let agent = reserved.map(|reserved| reserved.agent.0);
         self.tell(Fact::JobRequestFinished { request: id.0, agent, result });

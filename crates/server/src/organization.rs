@@ -243,7 +243,7 @@ impl Shared {
                 if let (true, Answer::JobRequests(list)) = (scaler_read.is_some(), &answer) {
                     rows = state.service.scaler_rows(list);
                 }
-                Called::Answered(encode(&mut state.service, &answer))
+                Called::Answered(encode(&state.service, &answer))
             }
             Reply::Refused(refusal) => Called::Answered(refused(&refusal)),
             Reply::Held(waiter) => {
@@ -268,7 +268,7 @@ impl Shared {
         for (waiter, answer) in effects.answered {
             let Some(waiting) = state.waiters.remove(&waiter) else { continue };
             let encoded = match answer {
-                Ok(answer) => encode(&mut state.service, &answer),
+                Ok(answer) => encode(&state.service, &answer),
                 Err(refusal) => refused(&refusal),
             };
             // The client is gone. The message stays until it is deleted, so nothing is lost.
@@ -320,7 +320,7 @@ async fn pass_time(shared: Arc<Shared>) {
     }
 }
 
-fn encode(service: &mut Service, answer: &Answer) -> Encoded {
+fn encode(service: &Service, answer: &Answer) -> Encoded {
     let mut body = Vec::new();
     service.encode(answer, &mut body);
     let status = match answer {
