@@ -249,8 +249,8 @@ impl Service {
     }
 
     /// Queue-time validation: some agent of the pool, in whatever state, must satisfy each job's
-    /// demands (Azure Pipelines documentation, "Specify demands"). With one offline agent that
-    /// does, the job waits for ever.
+    /// demands (seen in public reports: `No agent found in pool ...`). With one offline agent that does,
+    /// the job waits for ever.
     fn check_queueable(&self, pool: PoolId, jobs: &[KnownJob]) -> Result<(), Refusal> {
         if self.unfinished() + jobs.len() > MAX_UNFINISHED_REQUESTS {
             return Err(Refusal::Full { what: "unfinished job requests", limit: MAX_UNFINISHED_REQUESTS });

@@ -16,8 +16,10 @@ pub const RECEIVE_LIMIT: Millis = Millis::minutes(5);
 /// How long a running job may take to end after it was cancelled: the default of
 /// `cancelTimeoutInMinutes` in pipeline YAML.
 pub const CANCEL_TIMEOUT: Millis = Millis::minutes(5);
-/// The agent kills its worker this long after the cancel time-out (azure-pipelines-agent,
-/// `JobDispatcher.cs`), so the service waits that long before it ends the job itself.
+/// How long after the cancel time-out the service ends the job itself. The real service's wait is
+/// not known. It has to leave the agent time to report: versions of the agent kill the worker at
+/// different moments around the time-out (azure-pipelines-agent, JobDispatcher.cs,
+/// `WorkerDispatcher.Cancel`: 15 s before it at commit 017cd62).
 pub const CANCEL_GRACE: Millis = Millis::minutes(1);
 /// What `Agent.Version -gtVersion` is added to every job's demands with (seen in public payloads).
 pub const MINIMUM_AGENT_VERSION: &str = "2.182.1";

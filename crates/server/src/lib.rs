@@ -26,6 +26,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::{Arc, PoisonError, RwLock};
 
+use azure_devops::Switches;
 use clock::Clock;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -93,7 +94,19 @@ impl Server {
     /// # Errors
     /// If the name is taken, whatever the case, or cannot be one.
     pub fn add_organization(&self, new: NewOrganization) -> Result<Organization, AddError> {
-        organization::add(&self.hub, new)
+        self.add_organization_with(new, Switches::default())
+    }
+
+    /// Adds an organisation that behaves as the switches say where the real service is not known.
+    ///
+    /// # Errors
+    /// If the name is taken, whatever the case, or cannot be one.
+    pub fn add_organization_with(
+        &self,
+        new: NewOrganization,
+        switches: Switches,
+    ) -> Result<Organization, AddError> {
+        organization::add(&self.hub, new, switches)
     }
 
     /// Stops listening and closes every connection.

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use azure_devops::{
     AgentSnapshot, Answer, BuildId, Call, Definition, DefinitionId, DefinitionRef, Effects, PoolId, Refusal,
-    Reply, Secret, Service, Settings, WaiterId,
+    Reply, Secret, Service, Settings, Switches, WaiterId,
 };
 use clock::Clock;
 use model::event::{RequestForm, ScalerRow};
@@ -102,13 +102,17 @@ pub(crate) enum Called {
     Held(oneshot::Receiver<Encoded>),
 }
 
-pub(crate) fn add(hub: &Arc<Hub>, new: NewOrganization) -> Result<Organization, AddError> {
+pub(crate) fn add(
+    hub: &Arc<Hub>,
+    new: NewOrganization,
+    switches: Switches,
+) -> Result<Organization, AddError> {
     let allowed = |character: char| character.is_ascii_alphanumeric() || "-.~".contains(character);
     if new.name.is_empty() || !new.name.chars().all(allowed) || new.name.chars().all(|dot| dot == '.') {
         return Err(AddError::BadName(new.name));
     }
     let name = new.name.clone();
-    let make = || Shared::start(hub, new);
+    let make = || Shared::start(hub, new, switches);
     let shared = hub.insert(&name, make).ok_or(AddError::NameTaken(name))?;
     Ok(Organization { hub: Arc::clone(hub), shared })
 }
@@ -170,11 +174,12 @@ impl Organization {
 }
 
 impl Shared {
-    fn start(hub: &Hub, new: NewOrganization) -> Arc<Self> {
+    fn start(hub: &Hub, new: NewOrganization, switches: Switches) -> Arc<Self> {
         let clock = hub.clock;
         let url = format!("http://{}/{}", hub.address, new.name);
         let token = Secret::new(&new.token);
-        let settings = Settings::new(&new.name, &url, token, new.seed, clock.epoch(), &new.settings);
+        let mut settings = Settings::new(&new.name, &url, token, new.seed, clock.epoch(), &new.settings);
+        settings.switches = switches;
         let state =
             State { service: Service::new(settings), waiters: BTreeMap::new(), wakes: None, closed: false };
         let shared = Arc::new(Self {

@@ -133,3 +133,39 @@ async fn no_token_is_ever_told() {
     assert_eq!(told, 2, "the refused request and the one that is not modelled");
     assert!(!format!("{:?}", served.organization).contains(TOKEN));
 }
+
+#[tokio::test]
+async fn a_bad_token_is_redirected_to_a_sign_in_page_or_shown_it_by_a_switch() {
+    let served = Served::start().await;
+    for (name, bad_token) in
+        [("redirects", azure_devops::BadToken::Redirect), ("signs-in", azure_devops::BadToken::SignInPage)]
+    {
+        let (events, _received) = tokio::sync::mpsc::unbounded_channel();
+        let new = server::NewOrganization {
+            name: name.to_owned(),
+            token: TOKEN.to_owned(),
+            settings: crate::client::settings(),
+            seed: 1,
+            events,
+        };
+        let switches = azure_devops::Switches { bad_token, ..azure_devops::Switches::default() };
+        served.server.add_organization_with(new, switches).expect("the name is free");
+        let path = format!("/{name}/_apis/distributedtask/pools");
+        let suppressed = served.send("GET", &path, &["X-TFS-FedAuthRedirect: Suppress"], "").await;
+        assert_eq!(suppressed.status, 401, "{name}");
+        assert_eq!(served.send("GET", &path, &[&basic("", TOKEN)], "").await.status, 200, "{name}");
+        let mut plain = served.send("GET", &path, &[], "").await;
+        if name == "redirects" {
+            assert_eq!(plain.status, 302);
+            let location = plain.header("location").expect("where to").to_owned();
+            let page = location.strip_prefix("http://ado.example:8080").expect("this server");
+            plain = served.send("GET", page, &[], "").await;
+        }
+        assert_eq!(
+            (plain.status, plain.header("content-type")),
+            (203, Some("text/html; charset=utf-8")),
+            "{name}"
+        );
+        assert_eq!(plain.body.first(), Some(&b'<'), "which no JSON begins with");
+    }
+}
