@@ -2,7 +2,8 @@
 //!
 //! A message stays until its agent deletes it: a poll never consumes. The real
 //! agent holds two polls at once, one for work and one to be seen alive
-//! (azure-pipelines-agent, MessageListener.cs, `GetNextMessageAsync` and `KeepAlive`), so a session has two waiters.
+//! (azure-pipelines-agent, MessageListener.cs, `GetNextMessageAsync` and
+//! `KeepAlive`), so a session has two waiters.
 
 use model::{Instant, Millis};
 use uuid::Uuid;
