@@ -85,7 +85,11 @@ fn clusters(folder: &Path) -> usize {
 }
 
 fn signal(child: &Child, signal: Signal) {
-    let id = i32::try_from(child.id()).ok().and_then(Pid::from_raw).expect("a process id");
+    send(child.id(), signal);
+}
+
+fn send(process: u32, signal: Signal) {
+    let id = i32::try_from(process).ok().and_then(Pid::from_raw).expect("a process id");
     kill_process(id, signal).expect("a signal");
 }
 
@@ -175,37 +179,26 @@ fn text_of(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 
+/// A machine with no time for the control plane: its processes are stopped for a second, which is
+/// twenty seconds of theirs.
 #[test]
 fn a_speed_that_the_machine_cannot_hold_is_inconclusive() {
     let folder = tempfile::tempdir().expect("a folder");
     cache(folder.path());
-    let busy = BusyCores::start();
-    let arguments = ["run", &scenario("article.yaml"), "--on", "local", "--speed", "60", "--repeat", "8"];
-    let output = poolproof(folder.path(), &arguments).output().expect("an output");
-    drop(busy);
-    let said = text_of(&output);
-    assert_eq!(output.status.code(), Some(4), "{said}");
-    assert!(said.contains("too slow"), "{said}");
-}
-
-/// Processes that leave the machine little time for anything else.
-struct BusyCores(Vec<Child>);
-
-impl BusyCores {
-    fn start() -> Self {
-        let cores = thread::available_parallelism().map_or(2, usize::from);
-        let busy = || Command::new("sh").args(["-c", "while :; do :; done"]).spawn().expect("a shell");
-        Self((0..6 * cores).map(|_| busy()).collect())
+    let child = run_in_the_middle(folder.path());
+    let others: Vec<u32> =
+        processes_of(folder.path()).into_iter().filter(|&process| process != child.id()).collect();
+    for order in [Signal::STOP, Signal::CONT, Signal::STOP, Signal::CONT] {
+        others.iter().for_each(|&process| send(process, order));
+        thread::sleep(Duration::from_secs(1));
     }
-}
-
-impl Drop for BusyCores {
-    fn drop(&mut self) {
-        for child in &mut self.0 {
-            let _ = child.kill();
-            let _ = child.wait();
-        }
-    }
+    let status = child.wait_with_output().expect("an end").status;
+    assert_eq!(status.code(), Some(4));
+    let report = fs::read_dir(folder.path().join("results")).expect("results").flatten().next();
+    let report = report.expect("a run").path().join("report.json");
+    let report = fs::read_to_string(report).expect("a report");
+    assert!(report.contains("machine_too_slow"), "{report}");
+    await_state("everything is gone", || processes_of(folder.path()).is_empty());
 }
 
 #[test]

@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use azure_devops::agent::exit_code;
 use clock::Clock;
+use clock::dilation::{EPOCH_VARIABLE, SPEED_VARIABLE};
 
 use crate::setup::{Removal, register, unregister};
 use crate::shell::{RunOptions, run};
@@ -27,11 +28,6 @@ use state::State;
 
 /// The file name under which the binary is a listener.
 pub const FILE_NAME: &str = "Agent.Listener";
-
-/// The environment variable that says how many times faster than real the listener's time goes.
-pub const SPEED_VARIABLE: &str = "POOLPROOF_SPEED";
-/// The environment variable that says since when, in seconds since 1970.
-pub const EPOCH_VARIABLE: &str = "POOLPROOF_EPOCH";
 
 /// The agent's folder, if `program` is the listener of an unpacked package.
 #[must_use]
@@ -99,14 +95,15 @@ pub(crate) async fn listen(
 fn clock(environment: &BTreeMap<String, String>) -> Result<Clock, String> {
     let number = |name: &str| match environment.get(name) {
         None => Ok(None),
-        Some(text) => match text.parse::<u32>() {
+        Some(text) => match text.parse::<u64>() {
             Ok(number) if number > 0 => Ok(Some(number)),
             _ => Err(format!("{name} is not a whole number above zero: {text}")),
         },
     };
     let speed = number(SPEED_VARIABLE)?.unwrap_or(1);
+    let speed = u32::try_from(speed).map_err(|_| format!("{SPEED_VARIABLE} is too large: {speed}"))?;
     Ok(match number(EPOCH_VARIABLE)? {
-        Some(since) => Clock::join(speed, Duration::from_secs(u64::from(since))),
+        Some(since) => Clock::join(speed, Duration::from_nanos(since)),
         None => Clock::start(speed),
     })
 }

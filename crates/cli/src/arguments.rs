@@ -220,9 +220,15 @@ pub(crate) enum CheckCommand {
     Entrypoint {
         /// The script.
         path: PathBuf,
+        /// Only this step; can be given more than once.
+        #[arg(long, value_name = "NAME")]
+        step: Vec<String>,
         /// What to print.
         #[arg(short, long, value_enum, default_value_t = Output::Text)]
         output: Output,
+        /// What the script is called with, after `--`.
+        #[arg(last = true)]
+        arguments: Vec<String>,
     },
 }
 

@@ -2,6 +2,7 @@
 //! error, an exit code, and what Ctrl-C does.
 
 mod agent;
+mod check;
 mod cluster;
 mod package;
 mod run;
@@ -10,6 +11,7 @@ mod verify;
 
 use std::future::Future;
 use std::io::IsTerminal;
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -24,8 +26,8 @@ type Outcome = Result<Exit, Failure>;
 /// Runs the command that the command line names.
 pub(crate) fn main() -> ExitCode {
     // Inside the agent package the same binary is the agent's listener.
-    if let Some(arguments) = agent::listener_arguments() {
-        return agent::main(&arguments);
+    if let Some(folder) = agent::listener_folder() {
+        return agent::main(&folder);
     }
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
@@ -50,8 +52,8 @@ fn dispatch(command: Command, colour: Colour) -> Outcome {
         Command::Verify(arguments) => verify::verify(&arguments, colour),
         Command::Serve(arguments) => block_on(serve::serve(arguments)),
         Command::Cluster { command } => block_on(cluster::cluster(command)),
-        Command::Check { .. } => Err(Failure::usage("later")),
-        Command::Agent { arguments } => Ok(Exit::Code(agent::run(&arguments))),
+        Command::Check { command } => block_on(check::check(command)),
+        Command::Agent { arguments } => Ok(Exit::Code(agent::run(&arguments, Path::new(".")))),
     }
 }
 

@@ -35,6 +35,11 @@ impl Live {
         Self { bar, runs: Mutex::default(), ended: Mutex::new(0), of }
     }
 
+    /// Shows what goes on; off a terminal, as a line of its own.
+    pub(crate) fn say(&self, what: &str) {
+        self.step(Step::Begins(what));
+    }
+
     /// Shows a step of a build or a start; off a terminal, only its beginning.
     pub(crate) fn step(&self, step: Step<'_>) {
         match step {

@@ -8,6 +8,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "this is the crate that the ban points to")]
 
+pub mod dilation;
 pub mod wall;
 
 use std::future::Future;
@@ -39,11 +40,8 @@ impl Clock {
         Self { started: WallInstant::now(), epoch, speed }
     }
 
-    /// A clock that shows scenario time zero at the dilated wall time `epoch` (since 1970), which
-    /// ran at real speed before `dilated_since`, the epoch that other processes were started with.
-    ///
-    /// Processes of a cluster that was started earlier run on `dilated_since`; a run that joins
-    /// them starts its scenario time now, but must agree with them about the date.
+    /// A clock whose scenario time is zero now and whose date agrees with processes that were told
+    /// that time runs faster since `dilated_since` (a real date, since 1970).
     #[must_use]
     pub fn join(speed: u32, dilated_since: Duration) -> Self {
         let mut clock = Self::start(speed);

@@ -134,7 +134,7 @@ pub enum LocalError {
     #[error(transparent)]
     Certificate(#[from] CertificateError),
     /// The API server said no.
-    #[error("the API server refused {what}: {source}")]
+    #[error("the API server refused {what}: {}", crate::reason(source))]
     Kubernetes {
         /// What was asked.
         what: String,

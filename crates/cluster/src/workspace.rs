@@ -8,6 +8,7 @@ use kube::{Api, Client};
 use serde_json::{Value, json};
 
 use crate::local::NODES_LABEL;
+use crate::reason;
 
 /// Who created an object.
 const FIELD_MANAGER: &str = "poolproof";
@@ -23,13 +24,6 @@ pub struct WorkspaceError {
     /// What it said.
     #[source]
     source: Box<kube::Error>,
-}
-
-fn reason(error: &kube::Error) -> String {
-    match error {
-        kube::Error::Api(status) => status.message.clone(),
-        other => other.to_string(),
-    }
 }
 
 /// A namespace whose pods go to nodes of its own.

@@ -3,23 +3,21 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// The file name under which this binary is the agent's listener.
-const LISTENER: &str = "Agent.Listener";
-
-/// The arguments, if this process was started as the listener of an agent package.
-pub(crate) fn listener_arguments() -> Option<Vec<String>> {
-    let mut arguments = std::env::args();
-    let program = PathBuf::from(arguments.next()?);
-    (program.file_name()? == LISTENER).then(|| arguments.collect())
+/// The agent's folder, if this process was started as the listener of an unpacked package.
+pub(crate) fn listener_folder() -> Option<PathBuf> {
+    // The name by which it was called: a link keeps it, the file that it leads to need not have it.
+    let called = PathBuf::from(std::env::args_os().next()?);
+    agent::listener::directory_of(&std::path::absolute(called).ok()?)
 }
 
 /// Runs the listener as a program of its own.
-pub(crate) fn main(arguments: &[String]) -> ExitCode {
-    run(arguments).into()
+pub(crate) fn main(folder: &Path) -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    run(&arguments, folder).into()
 }
 
-/// Runs the listener in the current folder, which is where its files are.
-pub(crate) fn run(arguments: &[String]) -> u8 {
+/// Runs the listener; its files are in `folder`.
+pub(crate) fn run(arguments: &[String], folder: &Path) -> u8 {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -27,6 +25,6 @@ pub(crate) fn run(arguments: &[String]) -> u8 {
             return 1;
         }
     };
-    let code = runtime.block_on(agent::listener(arguments, Path::new(".")));
+    let code = runtime.block_on(agent::listener(arguments, folder));
     u8::try_from(code).unwrap_or(1)
 }

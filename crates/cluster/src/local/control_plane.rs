@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clock::Clock;
+use clock::dilation::{EPOCH_VARIABLE, SPEED_VARIABLE};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 use model::Event;
@@ -16,7 +17,6 @@ use tokio::sync::mpsc::UnboundedSender;
 use super::build::Programs;
 use super::certificates::Certificates;
 use super::folder::ClusterFolder;
-use super::overlay::{EPOCH_VARIABLE, SPEED_VARIABLE};
 use super::probe::ClockProbe;
 use super::supervisor::{Process, Supervisor};
 use super::{LocalError, MAXIMUM_SPEED, Progress, keda, ports};

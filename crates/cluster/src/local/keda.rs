@@ -14,6 +14,8 @@ use super::{LocalError, ports};
 const NAMESPACE: &str = "keda";
 /// Who owns the fields that are applied here.
 const FIELD_MANAGER: &str = "poolproof";
+/// How often something is applied that the API server has no time for.
+const APPLY_TRIES: u32 = 4;
 /// The API that answers when the adapter serves metrics.
 const EXTERNAL_METRICS: &str = "/apis/external.metrics.k8s.io/v1beta1";
 
@@ -112,14 +114,20 @@ async fn apply(client: &Client, path: &str, object: &Value) -> Result<(), LocalE
     apply_text(client, path, object.to_string().into_bytes()).await
 }
 
-/// Server-side apply; JSON is YAML too.
+/// Server-side apply; JSON is YAML too. A time-out is tried again: its limit shrinks with the speed.
 async fn apply_text(client: &Client, path: &str, text: Vec<u8>) -> Result<(), LocalError> {
-    let request = http::Request::patch(format!("{path}?fieldManager={FIELD_MANAGER}&force=true"))
-        .header("content-type", "application/apply-patch+yaml")
-        .body(text)
-        .expect("a path of our own is a good one");
-    match client.request_text(request).await {
-        Ok(_) => Ok(()),
-        Err(source) => Err(LocalError::Kubernetes { what: path.to_owned(), source: Box::new(source) }),
+    let mut tries = 1;
+    loop {
+        let request = http::Request::patch(format!("{path}?fieldManager={FIELD_MANAGER}&force=true"))
+            .header("content-type", "application/apply-patch+yaml")
+            .body(text.clone())
+            .expect("a path of our own is a good one");
+        match client.request_text(request).await {
+            Ok(_) => return Ok(()),
+            Err(kube::Error::Api(status)) if status.code == 504 && tries < APPLY_TRIES => tries += 1,
+            Err(source) => {
+                return Err(LocalError::Kubernetes { what: path.to_owned(), source: Box::new(source) });
+            }
+        }
     }
 }

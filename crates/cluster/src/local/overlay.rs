@@ -14,11 +14,6 @@ use sha2::{Digest, Sha256};
 use super::LocalError;
 use super::toolchain::Go;
 
-/// The variable that holds the speed of a dilated process.
-pub(super) const SPEED_VARIABLE: &str = "POOLPROOF_SPEED";
-/// The variable that holds the date from which on time is dilated, in nanoseconds since 1970.
-pub(super) const EPOCH_VARIABLE: &str = "POOLPROOF_EPOCH";
-
 /// One replacement in one file of `$GOROOT/src/runtime`.
 struct Patch {
     file: &'static str,
@@ -222,6 +217,15 @@ mod tests {
     fn a_pattern_that_is_there_once_is_replaced() {
         let files = patch([&ONE].into_iter(), |_| Ok("func f() { return nanotime1() }".into()));
         assert_eq!(files.expect("a patch")["a.go"], "func f() { return dilated() }");
+    }
+
+    #[test]
+    fn the_runtime_reads_the_variables_that_are_set() {
+        let reading = CLOCK_AND_SLEEP.iter().find(|patch| patch.replace.contains("gogetenv"));
+        let reading = reading.expect("a patch that reads").replace;
+        for variable in [clock::dilation::SPEED_VARIABLE, clock::dilation::EPOCH_VARIABLE] {
+            assert!(reading.contains(&format!("gogetenv(\"{variable}\")")), "{variable}");
+        }
     }
 
     #[test]
