@@ -15,7 +15,7 @@ pub enum Engine {
     /// A cluster of our own.
     Own(Box<LocalCluster>),
     /// A cluster that stays: how to reach it, and our clock on it.
-    Named(NamedCluster, Client, Clock),
+    Named(Box<NamedCluster>, Client, Clock),
 }
 
 impl std::fmt::Debug for Engine {
@@ -51,7 +51,7 @@ impl Engine {
     pub async fn join(cache: &Path, name: &str) -> Result<Self, LocalError> {
         let named = local::named::find(cache, name)?;
         let (client, clock) = (named.connect().await?, named.clock());
-        Ok(Self::Named(named, client, clock))
+        Ok(Self::Named(Box::new(named), client, clock))
     }
 
     /// A client with all rights.
