@@ -9,6 +9,7 @@ e2e: style test scenarios
 style:
     cargo fmt --check
     cargo clippy --workspace --all-targets -- -D warnings
+    cargo clippy --test local_cluster -- -D warnings
     gofmt -l kind/local/launcher | (! grep .)
 
 # The scenarios that guard a change, on real KEDA.

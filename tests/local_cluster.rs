@@ -5,6 +5,8 @@
 //! These tests need Go and, the first time, minutes to build Kubernetes and
 //! KEDA: `just e2e` runs them by name.
 
+#![expect(clippy::disallowed_methods, reason = "processes are waited for in wall time")]
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::{BufRead, BufReader};

@@ -1,3 +1,5 @@
+//! Agents: registered, found, replaced, removed, and refused while they work.
+
 use azure_devops::{AgentChange, AgentId, Answer, Call, Include, PoolId, Refusal};
 use model::Fact;
 use model::event::JobResult;

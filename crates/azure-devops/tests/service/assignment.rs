@@ -1,3 +1,5 @@
+//! Which job goes to which agent, and when.
+
 use azure_devops::{AgentChange, Call, Reply, RequestId};
 use model::event::JobResult;
 use model::scenario::ParallelJobs;

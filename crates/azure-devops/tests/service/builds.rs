@@ -1,3 +1,5 @@
+//! Builds: queued with all their jobs, refused, cancelled, completed.
+
 use azure_devops::{
     Answer, BuildId, BuildQuery, BuildStatus, Call, Definition, DefinitionId, DefinitionRef, JobTemplate,
     Refusal,

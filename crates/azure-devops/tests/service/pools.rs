@@ -1,3 +1,5 @@
+//! Pools: found by name, by id, and made.
+
 use azure_devops::{Answer, Call, PoolId, Refusal};
 
 use crate::driver::{Organization, POOL, settings, with_placeholder};

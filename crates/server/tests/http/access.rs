@@ -1,3 +1,5 @@
+//! Who may ask for what, and how everybody else is answered.
+
 use azure_devops::wire::{JobMessage, MessageEnvelope};
 use model::Fact;
 

@@ -1,3 +1,5 @@
+//! What clients look up before they begin.
+
 use model::Fact;
 
 use crate::client::{Served, basic};
