@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use cluster::local::{DEFAULT_KEDA, LocalError, Progress};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
+use model::Millis;
 use server::{Options, Server};
 use tokio::sync::watch;
 
@@ -18,6 +19,10 @@ use crate::state::State;
 
 /// How many runs live side by side, unless asked otherwise. Thirty were measured to keep time at speed 20.
 pub const DEFAULT_PARALLEL: usize = 10;
+
+/// How much later than the one before a run begins, in scenario time. Runs that begin at the same moment
+/// would have all their control loops in step, and wait for each other in the clients of KEDA.
+const STAGGER: Millis = Millis::seconds(7);
 
 /// What to run.
 #[derive(Debug, Clone)]
@@ -175,9 +180,14 @@ impl Batch {
         loop {
             while living.len() < self.parallel.max(1) && *stop.borrow() == Stop::GoOn {
                 let Some((case, repetition)) = waiting.next() else { break };
+                let request = self.request(case, repetition, number + 1, engine);
+                let begins = engine.clock().now() + Millis(STAGGER.0 * living.len() as u64);
+                let stop = stop.clone();
+                living.push(Box::pin(async move {
+                    engine.clock().sleep_until(begins).await;
+                    one(request, engine, server, observer, stop).await
+                }));
                 number += 1;
-                let request = self.request(case, repetition, number, engine);
-                living.push(Box::pin(one(request, engine, server, observer, stop.clone())));
             }
             match living.next().await {
                 Some(run) => finished.push(run),

@@ -22,6 +22,7 @@ pub(crate) const WORKLOAD: &str = "Deployment/agents";
 pub(crate) struct Log {
     started: RunStarted,
     target: ScaleTarget,
+    ready: u64,
     events: Vec<Event>,
     /// When reads succeed, and with what status.
     reads: Vec<(Instant, u16, u64)>,
@@ -91,7 +92,7 @@ impl Log {
             manifests: Vec::new(),
             scenario: scenario(),
         };
-        Self { started, target, events: Vec::new(), reads: Vec::new(), end: None }
+        Self { started, target, ready: 2, events: Vec::new(), reads: Vec::new(), end: None }
     }
 
     /// A ScaledJob: minimum 0, maximum 5.
@@ -125,6 +126,12 @@ impl Log {
 
     pub(crate) fn fact(mut self, at: u64, by: Source, fact: Fact) -> Self {
         self.events.push(Event { at: Instant(at * 1000), by, fact });
+        self
+    }
+
+    /// When everything is in place.
+    pub(crate) fn ready(mut self, at: u64) -> Self {
+        self.ready = at;
         self
     }
 
@@ -294,7 +301,7 @@ impl Log {
         let mut events = vec![
             event(0, Source::Run, Fact::RunStarted(Box::new(self.started.clone()))),
             event(1, Source::Kubernetes, Fact::ScaleTarget(Box::new(self.target.clone()))),
-            event(2, Source::Run, Fact::RunReady {}),
+            event(self.ready, Source::Run, Fact::RunReady {}),
         ];
         events.extend(self.events.iter().cloned());
         events.extend(self.reads.iter().map(|(at, status, latency_ms)| Event {

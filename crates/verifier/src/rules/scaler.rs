@@ -49,11 +49,11 @@ pub(super) fn judge(history: &History, judged: &mut Judged) {
     let objects = tracked(history, "ScaledObject", |object, because| judged.skip(&NOT_READ, object, because));
     for tracking in &objects {
         judge_hpa(tracking, judged);
-        judge_gaps(tracking, judged);
+        judge_gaps(history, tracking, judged);
     }
     for tracking in &tracked(history, "ScaledJob", |object, because| judged.skip(&NOT_READ, object, because))
     {
-        judge_gaps(tracking, judged);
+        judge_gaps(history, tracking, judged);
     }
 }
 
@@ -164,11 +164,13 @@ fn judge_hpa(tracking: &Tracking, judged: &mut Judged) {
     }
 }
 
-fn judge_gaps(tracking: &Tracking, judged: &mut Judged) {
+/// Until everything is in place KEDA may still be taking the object up, at its own client's pace.
+fn judge_gaps(history: &History, tracking: &Tracking, judged: &mut Judged) {
     let bounds = &tracking.bounds;
-    let ends = tracking.seen.iter().map(|seen| seen.at).chain([tracking.until]);
-    let mut before = tracking.target.at;
-    for at in ends {
+    let start = history.ready.unwrap_or(tracking.target.at);
+    let mut before = start;
+    let reads = tracking.seen.iter().map(|seen| seen.at).filter(|&at| at > start);
+    for at in reads.chain([tracking.until]) {
         // From zero, an HPA sync leads a poll or a poll leads a sync by up to its own period.
         let running = tracking.replicas.values(before, at).all(|replicas| replicas > 0);
         let synced = tracking.target.scale.scaler == "ScaledObject" && running;
@@ -192,7 +194,7 @@ fn judge_gaps(tracking: &Tracking, judged: &mut Judged) {
                 },
             );
         }
-        before = at.max(before);
+        before = at;
     }
 }
 
@@ -295,6 +297,8 @@ mod tests {
             article().unread(400, 460).only("queue_not_read").measured,
             "the queue was not read for 1m15s"
         );
+        let slow_start = Log::new().ready(80).replicas(1, 1).reads(85, 15, 400);
+        assert_eq!(slow_start.end(400, Outcome::DurationReached).found("queue_not_read"), []);
         let polled = |every| {
             let log = Log::new().target(|target| target.min = 0).replicas(1, 0).reads(10, every, 400);
             log.end(400, Outcome::DurationReached).found("queue_not_read").len()
