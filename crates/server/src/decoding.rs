@@ -4,12 +4,12 @@
 
 use std::collections::BTreeMap;
 
+use axum::http::Method;
 use azure_devops::wire::{JOB_COMPLETED, PlanEvent, WireResult};
 use azure_devops::{
     AgentChange, AgentDraft, AgentId, BuildId, BuildQuery, BuildStatus, Call, DefinitionId, DefinitionRef,
     Include, JobRequestQuery, PoolId, Refusal, RequestId, SessionDraft,
 };
-use hyper::Method;
 use model::event::RequestForm;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;

@@ -2,85 +2,66 @@
 //! and what the log gets to know of it.
 
 use std::borrow::Cow;
-use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::Duration;
 
+use axum::body::{Body, Bytes};
+use axum::extract::{Request, State};
+use axum::http::Method;
+use axum::http::header::{AUTHORIZATION, HOST, HeaderMap, USER_AGENT};
+use axum::response::Response;
 use azure_devops::{Call, Caller, Refusal, Secret};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use hyper::body::{Bytes, Incoming};
-use hyper::header::{AUTHORIZATION, HOST, HeaderMap, USER_AGENT};
-use hyper::{Method, Request, Response};
 use model::{Fact, Instant};
 
 use crate::decoding::{self, Work};
 use crate::organization::{Called, Encoded, ScalerRead, Shared};
-use crate::packages::{self, DOWNLOADS, PackageQuery};
+use crate::packages::{self, PackageQuery};
 use crate::query::{self, Query};
-use crate::responses::{self, Body, SIGN_IN};
+use crate::responses;
 use crate::routes::{self, Route};
-use crate::{Hub, discovery};
+use crate::{Hub, Limits, discovery};
 
-/// The longest request body. An agent's registration, with its whole environment, has some 20 kB.
-const MAX_BODY: usize = 1024 * 1024;
-/// How long a body may take to arrive, in wall time.
-const BODY_LIMIT: Duration = Duration::from_secs(30);
-/// What control routes of the server itself begin with.
-const CONTROL: &str = "_poolproof";
 /// The longest `User-Agent` that the log keeps.
 const MAX_CALLER: usize = 100;
 
-/// Answers any request.
-pub(crate) async fn answer(hub: Arc<Hub>, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
+/// Answers any request that is below an organisation, or below nothing.
+pub(crate) async fn answer(State(hub): State<Arc<Hub>>, request: Request) -> Response {
     let segments = query::segments(request.uri().path());
     let Some((first, rest)) = segments.split_first() else {
-        return Ok(responses::refusal(&Refusal::NothingHere("/".to_owned())));
+        return responses::refusal(&Refusal::NothingHere("/".to_owned()));
     };
-    if first == CONTROL {
-        return Ok(answer_control(&hub, request.method(), request.uri().path()));
-    }
     let Some(organization) = hub.find(first) else {
-        return Ok(responses::refusal(&Refusal::NothingHere(format!("/{first}"))));
+        return responses::refusal(&Refusal::NothingHere(format!("/{first}")));
     };
     let route = routes::find(request.method(), rest);
+    // A poll waits for most of a minute: nothing is kept until then that is not needed.
+    drop(segments);
     let asked = Asked::new(&organization, &request, route.as_ref().ok().and_then(Option::as_ref));
     let answered = answer_organization(&hub, &organization, request, route, asked.scaler_read).await;
     if !answered.told {
         asked.record(&organization, answered.response.status().as_u16());
     }
-    Ok(answered.response)
+    answered.response
 }
 
 /// A response, and whether the log was told of it already.
 struct Answered {
-    response: Response<Body>,
+    response: Response,
     told: bool,
 }
 
-impl From<Response<Body>> for Answered {
-    fn from(response: Response<Body>) -> Self {
+impl From<Response> for Answered {
+    fn from(response: Response) -> Self {
         Self { response, told: false }
-    }
-}
-
-/// What needs no token: whether the server lives, and what start scripts download.
-fn answer_control(hub: &Hub, method: &Method, path: &str) -> Response<Body> {
-    let file = path.strip_prefix(DOWNLOADS);
-    let offer = file.and_then(|file| hub.packages.iter().find(|offer| offer.file_name == file));
-    match (method, path.trim_end_matches('/'), offer) {
-        (&Method::GET, _, Some(offer)) => responses::package(offer.bytes.clone()),
-        (&Method::GET, "/_poolproof/health", _) => responses::json("{\"status\":\"ok\"}"),
-        (&Method::GET, SIGN_IN, _) => responses::sign_in_page(),
-        _ => responses::refusal(&Refusal::NothingHere(path.to_owned())),
     }
 }
 
 async fn answer_organization(
     hub: &Hub,
     organization: &Shared,
-    request: Request<Incoming>,
+    request: Request,
     route: Result<Option<Route>, Refusal>,
     scaler_read: Option<ScalerRead>,
 ) -> Answered {
@@ -93,7 +74,7 @@ async fn answer_organization(
         let mode = organization.look(|service| service.settings().switches.bad_token);
         return responses::unauthorized(mode, !suppressed, &origin).into();
     };
-    match understand(request, route).await {
+    match understand(request, route, &hub.limits).await {
         Ok(Work::Call(call)) => call_service(organization, caller, call, scaler_read).await,
         Ok(work) => answer_locally(hub, organization, &work, &origin).into(),
         Err(refusal) => responses::refusal(&refusal).into(),
@@ -102,22 +83,24 @@ async fn answer_organization(
 
 /// Reads query and body. What is not modelled is refused by name.
 async fn understand(
-    request: Request<Incoming>,
+    request: Request,
     route: Result<Option<Route>, Refusal>,
+    limits: &Limits,
 ) -> Result<Work, Refusal> {
     let (parts, body) = request.into_parts();
     let not_modelled = || Refusal::NotModelled { route: format!("{} {}", parts.method, parts.uri.path()) };
     let route = route?.ok_or_else(not_modelled)?;
     let query = Query::parse(parts.uri.query().unwrap_or_default());
-    let body = read_body(body).await?;
+    let body = read_body(body, limits).await?;
     decoding::decode(&parts.method, &route, &query, &body)?.ok_or_else(not_modelled)
 }
 
-async fn read_body(body: Incoming) -> Result<Bytes, Refusal> {
-    let read = clock::wall::timeout(BODY_LIMIT, Limited::new(body, MAX_BODY).collect()).await;
+async fn read_body(body: Body, limits: &Limits) -> Result<Bytes, Refusal> {
+    let limited = Limited::new(body, limits.body_bytes);
+    let read = clock::wall::timeout(limits.body_time, limited.collect()).await;
     match read {
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Refusal::TooLarge(MAX_BODY)),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Refusal::TooLarge(limits.body_bytes)),
         Ok(Err(_)) => Err(Refusal::Invalid("The request body broke off.".to_owned())),
         Err(clock::Elapsed) => Err(Refusal::TooSlow),
     }
@@ -144,7 +127,7 @@ fn gone(organization: &Shared) -> Encoded {
     crate::organization::refused(&Refusal::NothingHere(format!("/{}", organization.name)))
 }
 
-fn answer_locally(hub: &Hub, organization: &Shared, work: &Work, origin: &str) -> Response<Body> {
+fn answer_locally(hub: &Hub, organization: &Shared, work: &Work, origin: &str) -> Response {
     match work {
         Work::Call(_) => unreachable!("calls go to the service"),
         Work::ConnectionData => {
@@ -158,7 +141,7 @@ fn answer_locally(hub: &Hub, organization: &Shared, work: &Work, origin: &str) -
     }
 }
 
-fn answer_packages(hub: &Hub, organization: &Shared, query: &PackageQuery, origin: &str) -> Response<Body> {
+fn answer_packages(hub: &Hub, organization: &Shared, query: &PackageQuery, origin: &str) -> Response {
     let created =
         organization.look(|service| azure_devops::wire::date(service.settings().epoch, Instant::START));
     let found = packages::find(&hub.packages, query);
@@ -209,7 +192,7 @@ struct Asked {
 }
 
 impl Asked {
-    fn new(organization: &Shared, request: &Request<Incoming>, route: Option<&Route>) -> Self {
+    fn new(organization: &Shared, request: &Request, route: Option<&Route>) -> Self {
         let caller = request.headers().get(USER_AGENT).and_then(|caller| caller.to_str().ok());
         let keda = caller.is_some_and(is_keda) && request.method() == Method::GET;
         let form = || decoding::form(&Query::parse(request.uri().query().unwrap_or_default()));

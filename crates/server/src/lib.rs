@@ -6,19 +6,23 @@
 //! a poll that is held waits outside the lock. One task an organisation wakes
 //! when the service has something to do by itself.
 //!
-//! hyper is used directly: a thousand idle agents hold two polls each, and the
-//! routes are matched whatever their case. Left out: TLS, HTTP/2, and every route
-//! that neither KEDA, nor a start script, nor an agent needs; those answer 501.
+//! Requests go through an axum router. Its connections are driven by hyper-util
+//! instead of `axum::serve`: a thousand idle agents hold two polls each, for hours,
+//! so a connection must be small, and bounded in number and time, none of which
+//! `axum::serve` lets one say. Left out: TLS, HTTP/2, and every route that neither
+//! KEDA, nor a start script, nor an agent needs; those answer 501.
 
 mod connections;
 mod control;
 mod decoding;
 mod discovery;
 mod handler;
+mod limits;
 mod organization;
 mod packages;
 mod query;
 mod responses;
+mod router;
 mod routes;
 
 use std::collections::BTreeMap;
@@ -29,8 +33,10 @@ use std::sync::{Arc, PoisonError, RwLock};
 use azure_devops::Switches;
 use clock::Clock;
 use tokio::net::TcpListener;
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
+pub use limits::Limits;
 pub use organization::{AddError, NewOrganization, Organization};
 pub use packages::Package;
 
@@ -51,7 +57,8 @@ pub struct Options {
 #[derive(Debug)]
 pub struct Server {
     hub: Arc<Hub>,
-    accepting: JoinHandle<()>,
+    serving: JoinHandle<()>,
+    stop: Option<oneshot::Sender<()>>,
 }
 
 /// What every connection sees.
@@ -59,6 +66,7 @@ pub struct Server {
 pub(crate) struct Hub {
     pub(crate) address: SocketAddr,
     pub(crate) clock: Clock,
+    pub(crate) limits: Limits,
     pub(crate) packages: Vec<packages::Offer>,
     /// By lower-case name.
     organizations: RwLock<BTreeMap<String, Arc<Shared>>>,
@@ -70,17 +78,28 @@ impl Server {
     /// # Errors
     /// If the address cannot be bound.
     pub async fn start(options: Options) -> Result<Self, io::Error> {
+        Self::start_with(options, Limits::default()).await
+    }
+
+    /// Listens with other limits, and serves from now on.
+    ///
+    /// # Errors
+    /// If the address cannot be bound.
+    pub async fn start_with(options: Options, limits: Limits) -> Result<Self, io::Error> {
         let listener = TcpListener::bind(options.listen).await?;
         let address = reachable(listener.local_addr()?);
         let packages = options.packages.into_iter().map(packages::Offer::new).collect();
         let hub = Arc::new(Hub {
             address,
             clock: options.clock,
+            limits,
             packages,
             organizations: RwLock::new(BTreeMap::new()),
         });
-        let accepting = tokio::spawn(connections::accept(listener, Arc::clone(&hub)));
-        Ok(Self { hub, accepting })
+        let router = router::router(Arc::clone(&hub));
+        let (stop, stopped) = oneshot::channel();
+        let serving = tokio::spawn(connections::serve(listener, router, limits, stopped));
+        Ok(Self { hub, serving, stop: Some(stop) })
     }
 
     /// Where it can be reached from this machine.
@@ -109,18 +128,21 @@ impl Server {
         organization::add(&self.hub, new, switches)
     }
 
-    /// Stops listening and closes every connection.
+    /// Removes the organisations, which answers every poll that is held, stops listening, and closes
+    /// every connection once its answer is out.
     pub async fn stop(mut self) {
-        self.accepting.abort();
-        // Cancelled, which is what was asked for.
-        let _ = (&mut self.accepting).await;
         self.hub.remove_all();
+        if let Some(stop) = self.stop.take() {
+            // Nobody hears it if the task has panicked; then there is nothing to stop.
+            let _ = stop.send(());
+        }
+        let _ = (&mut self.serving).await;
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        self.accepting.abort();
+        self.serving.abort();
         self.hub.remove_all();
     }
 }

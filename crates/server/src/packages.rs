@@ -1,7 +1,7 @@
 //! Agent packages: listed for start scripts, and downloaded without a token,
 //! as the real service's are (start.sh pipes a plain `curl` into `tar -xz`).
 
-use hyper::body::Bytes;
+use axum::body::Bytes;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 

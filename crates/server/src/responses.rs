@@ -1,14 +1,12 @@
 //! Responses: JSON, empty, the challenge, the sign-in page.
 
+use axum::body::{Body, Bytes};
+use axum::http::StatusCode;
+use axum::http::header::{CONTENT_TYPE, HeaderName, HeaderValue, LOCATION, WWW_AUTHENTICATE};
+use axum::response::Response;
 use azure_devops::{BadToken, Refusal};
-use http_body_util::Full;
-use hyper::body::Bytes;
-use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue, LOCATION, WWW_AUTHENTICATE};
-use hyper::{Response, StatusCode};
 
 use crate::organization::{Encoded, refused};
-
-pub(crate) type Body = Full<Bytes>;
 
 /// What the real service says of its JSON.
 const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8; api-version=7.1");
@@ -22,8 +20,8 @@ pub(crate) const SIGN_IN: &str = "/_poolproof/sign-in";
 const SIGN_IN_PAGE: &str =
     "<!DOCTYPE html>\n<html><head><title>Sign in to your account</title></head><body>Sign in</body></html>\n";
 
-fn with(status: u16, content_type: Option<HeaderValue>, body: Bytes) -> Response<Body> {
-    let mut response = Response::new(Full::new(body));
+fn with(status: u16, content_type: Option<HeaderValue>, body: Bytes) -> Response {
+    let mut response = Response::new(Body::from(body));
     *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     if let Some(content_type) = content_type {
         response.headers_mut().insert(CONTENT_TYPE, content_type);
@@ -32,20 +30,20 @@ fn with(status: u16, content_type: Option<HeaderValue>, body: Bytes) -> Response
 }
 
 /// An answer; an empty one has no content type.
-pub(crate) fn encoded(answer: Encoded) -> Response<Body> {
+pub(crate) fn encoded(answer: Encoded) -> Response {
     let content_type = (!answer.body.is_empty()).then_some(JSON);
     with(answer.status, content_type, answer.body.into())
 }
 
-pub(crate) fn json(body: impl Into<Bytes>) -> Response<Body> {
+pub(crate) fn json(body: impl Into<Bytes>) -> Response {
     with(200, Some(JSON), body.into())
 }
 
-pub(crate) fn package(body: Bytes) -> Response<Body> {
+pub(crate) fn package(body: Bytes) -> Response {
     with(200, Some(GZIP), body)
 }
 
-pub(crate) fn refusal(refusal: &Refusal) -> Response<Body> {
+pub(crate) fn refusal(refusal: &Refusal) -> Response {
     let mut response = encoded(refused(refusal));
     if let (Refusal::AccessDenied, Ok(message)) = (refusal, percent_encoded(&refusal.to_string()).parse()) {
         response.headers_mut().insert(SERVICE_ERROR, message);
@@ -55,7 +53,7 @@ pub(crate) fn refusal(refusal: &Refusal) -> Response<Body> {
 
 /// What a missing or wrong token is answered. Who asks for no redirect (the SDKs do) gets the
 /// challenge, which must offer Basic and Bearer: the agent takes no other 401 for one.
-pub(crate) fn unauthorized(mode: BadToken, redirect_is_wanted: bool, origin: &str) -> Response<Body> {
+pub(crate) fn unauthorized(mode: BadToken, redirect_is_wanted: bool, origin: &str) -> Response {
     match mode {
         BadToken::Redirect if redirect_is_wanted => {
             let mut response = with(302, None, Bytes::new());
@@ -80,7 +78,7 @@ pub(crate) fn unauthorized(mode: BadToken, redirect_is_wanted: bool, origin: &st
     }
 }
 
-pub(crate) fn sign_in_page() -> Response<Body> {
+pub(crate) fn sign_in_page() -> Response {
     with(203, Some(HTML), Bytes::from_static(SIGN_IN_PAGE.as_bytes()))
 }
 

@@ -3,8 +3,8 @@
 //! `azure_devops` decides what they do; the templates are those of the public
 //! location tables (ChristopherHX/runner.server, azure-devops-node-api).
 
+use axum::http::Method;
 use azure_devops::{AgentId, BuildId, DefinitionId, MessageId, PoolId, Refusal, RequestId};
-use hyper::Method;
 use uuid::Uuid;
 
 use crate::query::parse;
