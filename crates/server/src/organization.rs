@@ -161,6 +161,12 @@ impl Organization {
         self.shared.lock().service.unfinished()
     }
 
+    /// How many polls are held.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        self.shared.lock().waiters.len()
+    }
+
     /// Its agents, by id.
     #[must_use]
     pub fn agents(&self) -> Vec<AgentSnapshot> {

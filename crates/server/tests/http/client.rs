@@ -10,7 +10,7 @@ use clock::Clock;
 use model::scenario::{self, ParallelJobs, Placeholder, Pool};
 use model::{Event, Fact, Millis, MillisRange};
 use serde_json::Value;
-use server::{NewOrganization, Options, Organization, Package, Server};
+use server::{Limits, NewOrganization, Options, Organization, Package, Server};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
@@ -69,9 +69,14 @@ pub(crate) fn package() -> Package {
 impl Served {
     /// Scenario time runs this much faster than the wall clock.
     pub(crate) async fn at_speed(speed: u32) -> Self {
+        Self::within(speed, Limits::default()).await
+    }
+
+    /// The same with limits of its own.
+    pub(crate) async fn within(speed: u32, limits: Limits) -> Self {
         let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let options = Options { listen, clock: Clock::start(speed), packages: vec![package()] };
-        let server = Server::start(options).await.expect("a free port");
+        let server = Server::start_with(options, limits).await.expect("a free port");
         let (sender, events) = unbounded_channel();
         let organization = server.add_organization(NewOrganization {
             name: "Acme".to_owned(),
@@ -130,14 +135,13 @@ impl Served {
 
     /// Sends these bytes and reads until the server closes.
     pub(crate) async fn raw(&self, request: &[u8]) -> Answer {
-        let talk = async {
-            let mut stream = TcpStream::connect(self.server.address()).await.expect("a connection");
-            stream.write_all(request).await.expect("sent");
-            let mut bytes = Vec::new();
-            stream.read_to_end(&mut bytes).await.expect("an answer");
-            bytes
-        };
-        read(&clock::wall::timeout(LIMIT, talk).await.expect("an answer in time"))
+        let mut stream = self.connect().await;
+        stream.write_all(request).await.expect("sent");
+        read(&to_end(&mut stream).await)
+    }
+
+    pub(crate) async fn connect(&self) -> TcpStream {
+        TcpStream::connect(self.server.address()).await.expect("a connection")
     }
 
     /// The next event that is like this; others are skipped.
@@ -154,7 +158,15 @@ impl Served {
     }
 }
 
-fn read(bytes: &[u8]) -> Answer {
+/// Reads until the server closes.
+pub(crate) async fn to_end(stream: &mut TcpStream) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let read = clock::wall::timeout(LIMIT, stream.read_to_end(&mut bytes)).await;
+    read.expect("the server closes in time").expect("an answer");
+    bytes
+}
+
+pub(crate) fn read(bytes: &[u8]) -> Answer {
     let end = bytes.windows(4).position(|four| four == b"\r\n\r\n").expect("a head");
     let headers = String::from_utf8(bytes[..end].to_vec()).expect("text");
     let status = headers.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");

@@ -6,18 +6,18 @@ use model::event::JobResult;
 
 use crate::client::Served;
 
-const POOL: &str = "_apis/distributedtask/pools/18";
+pub(crate) const POOL: &str = "_apis/distributedtask/pools/18";
 const AGENT: &str = r#"{"name":"pod-a","version":"4.258.1","osDescription":"Linux","maxParallelism":1,"id":0,
     "status":0,"provisioningState":"Provisioned","authorization":{"publicKey":{"exponent":"AQAB","modulus":"AA=="}},
     "systemCapabilities":{"Agent.Name":"pod-a","java":"17"}}"#;
 
-async fn register(served: &Served) -> u64 {
+pub(crate) async fn register(served: &Served) -> u64 {
     let agent = served.ask("POST", &format!("{POOL}/agents"), AGENT).await;
     assert_eq!(agent.status, 200);
     agent.json()["id"].as_u64().expect("an id")
 }
 
-async fn open(served: &Served, agent: u64) -> String {
+pub(crate) async fn open(served: &Served, agent: u64) -> String {
     let body = format!(
         r#"{{"sessionId":"00000000-0000-0000-0000-000000000000","ownerName":"pod-a",
             "agent":{{"id":{agent},"name":"pod-a","version":"4.258.1"}},"systemCapabilities":{{"java":"17"}}}}"#
