@@ -1,6 +1,7 @@
 //! All pods of all nodes: their machines, their deadlines, and who does what they want.
 
 mod worker;
+mod writing;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashSet};
@@ -26,7 +27,7 @@ use super::lean::{self, LeanPod};
 use super::references::References;
 use super::tasks::{Address, Life, News, PodKey, Tasks, What};
 use super::template::Template;
-use super::writes::{Outcome, PodName, Write, Writes};
+use super::writes::{PodName, Writes};
 use worker::Worker;
 
 /// The first pause before a broken watch is set up again, in scenario time. Each is twice as long as
@@ -382,52 +383,6 @@ impl PodWorkers {
             // A run that does not listen any more is over.
             let _ = events.send(Event { at: now, by: Source::Node, fact });
         }
-    }
-}
-
-/// Writes: what is queued, begun and done.
-impl PodWorkers {
-    fn queue_write(&mut self, key: PodKey) {
-        if let Some(worker) = self.workers.get_mut(&key)
-            && worker.may_queue()
-        {
-            worker.writing = true;
-            self.writes.queue(key);
-        }
-    }
-
-    fn begin_writes(&mut self) {
-        while let Some(key) = self.writes.next() {
-            let Some(worker) = self.workers.get_mut(&key) else { continue };
-            match worker.next_write(&self.clock) {
-                Some(write) => {
-                    if write == Write::Delete {
-                        worker.undeleted = false;
-                    } else {
-                        worker.unpublished = false;
-                    }
-                    worker.deleting = write == Write::Delete;
-                    self.writes.begin(key, &worker.name, &write);
-                }
-                None => worker.writing = false,
-            }
-        }
-    }
-
-    fn written(&mut self, now: Instant, key: PodKey, outcome: Outcome) {
-        let Some(worker) = self.workers.get_mut(&key) else { return };
-        worker.writing = false;
-        match outcome {
-            Outcome::Done => worker.failures = 0,
-            // The watch will say so.
-            Outcome::Gone => {}
-            Outcome::Failed => {
-                worker.failed(now);
-                self.set_timer(key);
-                return;
-            }
-        }
-        self.queue_write(key);
     }
 }
 

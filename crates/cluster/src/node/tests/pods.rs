@@ -257,3 +257,38 @@ async fn a_hook_that_is_not_modelled_is_said_once() {
     let said = |fact: &Fact| matches!(fact, Fact::KubernetesEvent { reason, .. } if reason == "NotModelled");
     assert_eq!(site.facts().iter().filter(|fact| said(fact)).count(), 1);
 }
+
+#[tokio::test]
+async fn an_agent_is_called_after_its_host_name() {
+    let mut site = Site::open().await;
+    site.api.put(SECRET, secret());
+    let long = format!("agents-{}", "x".repeat(80));
+    let mut named = agent("Never");
+    named["hostname"] = "agent-0".into();
+    site.api.bind("job-1", "pool-1", named);
+    site.api.bind(&long, "pool-1", agent("Never"));
+    site.api.pod_in("job-1", "Failed").await;
+    site.api.pod_in(&long, "Failed").await;
+    let mut agents: Vec<_> = site
+        .facts()
+        .into_iter()
+        .filter_map(|fact| if let Fact::ContainerExited { agent, .. } = fact { agent } else { None })
+        .collect();
+    agents.sort();
+    assert_eq!(agents, ["agent-0", &long[..63]], "a host name has 63 characters at the most");
+}
+
+#[tokio::test]
+async fn dropped_nodes_do_nothing_more() {
+    let Site { api, nodes, mut events } = Site::open().await;
+    api.bind("web-1", "pool-1", plain());
+    api.pod_in("web-1", "Running").await;
+    drop(nodes);
+    // The tasks are gone when nobody can send events any more.
+    while events.recv().await.is_some() {}
+    let done = api.lock().requests.len();
+    api.terminate("web-1", 30);
+    clock::wall::pause(std::time::Duration::from_millis(300)).await;
+    assert_eq!(api.lock().requests.len(), done);
+    assert!(api.lock().objects.contains_key("/api/v1/nodes/pool-1"), "only a stop deletes them");
+}
