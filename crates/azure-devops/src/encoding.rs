@@ -105,7 +105,7 @@ impl Service {
             enabled: agent.enabled,
             status: if agent.session.is_some() { "online" } else { "offline" },
             provisioning_state: "Provisioned",
-            access_point: "CodexAccessMapping",
+            access_point: Some("CodexAccessMapping"),
         }
     }
 
@@ -113,11 +113,13 @@ impl Service {
         format!("{}/_apis/distributedtask/pools/{}/agents/{}", self.settings.url, agent.pool, agent.id)
     }
 
-    /// An agent as it stands inside job requests.
+    /// An agent as it stands in `matchedAgents`, where less is told of it than elsewhere (seen in
+    /// public payloads).
     pub(crate) fn agent_reference(&self, id: AgentId) -> Vec<u8> {
         let mut out = Vec::new();
         if let Some(agent) = self.agents.get(&id) {
-            write(&mut out, &self.agent_object(agent));
+            let object = self.agent_object(agent);
+            write(&mut out, &AgentReference { os_description: None, access_point: None, ..object });
         }
         out
     }
@@ -314,10 +316,8 @@ impl Service {
                 host_id: self.instance_id(),
                 scope_id: project,
                 plan_type: PLAN_TYPE,
-                plan_group: format!("Build:{project}:{}", job.build),
                 plan_id: job.plan,
                 job_id: job.job_id,
-                job_name: &job.name,
                 demands: job.demands.texts().collect(),
                 reserved_agent: reserved
                     .and_then(|reserved| self.agents.get(&reserved.agent))

@@ -74,7 +74,8 @@ async fn answer_organization(
         let mode = organization.look(|service| service.settings().switches.bad_token);
         return responses::unauthorized(mode, !suppressed, &origin).into();
     };
-    match understand(request, route, &hub.limits).await {
+    // Boxed, so that a poll that is held does not keep the room that this needs.
+    match Box::pin(understand(request, route, &hub.limits)).await {
         Ok(Work::Call(call)) => call_service(organization, caller, call, scaler_read).await,
         Ok(work) => answer_locally(hub, organization, &work, &origin).into(),
         Err(refusal) => responses::refusal(&refusal).into(),

@@ -251,7 +251,9 @@ impl Shared {
         let mut rows = Vec::new();
         let called = match reply {
             Reply::Answer(answer) => {
-                if let (true, Answer::JobRequests(list)) = (scaler_read.is_some(), &answer) {
+                // Rows are some thousand texts, so they are told only if somebody listens.
+                let told = scaler_read.is_some() && !self.events.is_closed();
+                if let (true, Answer::JobRequests(list)) = (told, &answer) {
                     rows = state.service.scaler_rows(list);
                 }
                 Called::Answered(encode(&state.service, &answer))

@@ -58,7 +58,8 @@ pub(super) struct AgentReference<'a> {
     pub(super) enabled: bool,
     pub(super) status: &'static str,
     pub(super) provisioning_state: &'static str,
-    pub(super) access_point: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) access_point: Option<&'static str>,
 }
 
 #[derive(Serialize)]
@@ -110,10 +111,8 @@ pub(super) struct JobRequestObject<'a> {
     pub(super) host_id: Uuid,
     pub(super) scope_id: Uuid,
     pub(super) plan_type: &'static str,
-    pub(super) plan_group: String,
     pub(super) plan_id: Uuid,
     pub(super) job_id: Uuid,
-    pub(super) job_name: &'a str,
     pub(super) demands: Vec<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) reserved_agent: Option<AgentReference<'a>>,
