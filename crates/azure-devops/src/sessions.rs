@@ -132,11 +132,14 @@ impl Service {
             _ => Fact::SessionExpired { agent, session: session_id, because: because.to_owned() },
         });
         for waiter in session.waiters {
-            let refusal = match end {
-                SessionEnd::AgentRemoved => Refusal::AgentNotFound(session.agent),
-                _ => Refusal::SessionExpired(id),
+            // Not known of the real service. An agent that ends its session waits for nothing more, so
+            // its polls end as if their time were over; the others must learn that they are on their own.
+            let answer = match end {
+                SessionEnd::Closed => Ok(Answer::NoMessage),
+                SessionEnd::AgentRemoved => Err(Refusal::AgentNotFound(session.agent)),
+                SessionEnd::Expired(_) => Err(Refusal::SessionExpired(id)),
             };
-            self.answer_waiter(waiter, Err(refusal));
+            self.answer_waiter(waiter, answer);
         }
         let now = self.now;
         let mut given = None;

@@ -91,6 +91,32 @@ fn a_poll_without_a_message_is_held_and_then_empty() {
 }
 
 #[test]
+fn the_held_polls_of_an_agent_that_ends_its_session_end_empty() {
+    let mut organization = Organization::new(settings());
+    let (_, session) = organization.listen("pod-a");
+    let polls = [organization.hold(session, None), organization.hold(session, None)];
+    organization.close(session);
+    for poll in polls {
+        assert!(matches!(organization.answered[&poll], Ok(Answer::NoMessage)), "{poll}");
+    }
+    assert!(matches!(organization.poll(session, None), Reply::Refused(Refusal::SessionExpired(_))));
+}
+
+#[test]
+fn the_held_polls_of_an_agent_that_others_end_are_refused() {
+    let mut organization = Organization::new(settings());
+    let (replaced, session) = organization.listen("pod-a");
+    let held = organization.hold(session, None);
+    let draft = draft("pod-a", &[]);
+    organization.call(Call::ReplaceAgent { pool: POOL, agent: replaced, draft }).expect("replaced");
+    assert_eq!(organization.answered[&held].as_ref().err(), Some(&Refusal::SessionExpired(session)));
+    let (removed, session) = organization.listen("pod-b");
+    let held = organization.hold(session, None);
+    organization.call(Call::RemoveAgent { pool: POOL, agent: removed }).expect("removed");
+    assert_eq!(organization.answered[&held].as_ref().err(), Some(&Refusal::AgentNotFound(removed)));
+}
+
+#[test]
 fn two_polls_are_held_and_a_third_ends_the_oldest() {
     let mut organization = Organization::new(settings());
     let (_, session) = organization.listen("pod-a");

@@ -50,7 +50,9 @@ async fn an_agent_registers_listens_works_and_leaves() {
     let messages = format!("{POOL}/messages?sessionId={session}&api-version=5.1-preview.1");
     let queue_later = async {
         // Both polls hang before there is a job.
-        clock::wall::pause(std::time::Duration::from_millis(100)).await;
+        while served.organization.held() < 2 {
+            tokio::task::yield_now().await;
+        }
         served.organization.queue_build("ci").expect("a build");
     };
     let (work, alive, ()) = tokio::join!(served.get(&messages), served.get(&messages), queue_later);
@@ -130,13 +132,38 @@ async fn a_client_that_goes_away_ends_neither_its_session_nor_loses_its_message(
 }
 
 #[tokio::test]
+async fn a_poll_that_is_held_when_its_agent_leaves_ends_empty_and_is_not_logged() {
+    let mut served = Served::start().await;
+    let agent = register(&served).await;
+    let session = open(&served, agent).await;
+    let messages = format!("{POOL}/messages?sessionId={session}");
+    let leave = async {
+        while served.organization.held() == 0 {
+            tokio::task::yield_now().await;
+        }
+        served.ask("DELETE", &format!("{POOL}/sessions/{session}"), "").await
+    };
+    let (held, left) = tokio::join!(served.get(&messages), leave);
+    assert_eq!((held.status, held.body.len(), left.status), (202, 0, 204));
+    let again = served.get(&messages).await;
+    assert_eq!((again.status, &again.json()["typeKey"]), (403, &"TaskAgentSessionExpiredException".into()));
+    let logged = served.event(|fact| match fact {
+        Fact::Request { status, .. } => Some(*status),
+        _ => None,
+    });
+    assert_eq!(logged.await, 403, "the first request that the log knows is the later poll");
+}
+
+#[tokio::test]
 async fn held_polls_end_when_their_organization_is_removed() {
     let served = Served::start().await;
     let agent = register(&served).await;
     let session = open(&served, agent).await;
     let messages = format!("{POOL}/messages?sessionId={session}");
     let remove_later = async {
-        clock::wall::pause(std::time::Duration::from_millis(100)).await;
+        while served.organization.held() == 0 {
+            tokio::task::yield_now().await;
+        }
         served.organization.remove();
     };
     let (held, ()) = tokio::join!(served.get(&messages), remove_later);
