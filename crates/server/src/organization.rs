@@ -4,9 +4,10 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use axum::body::Bytes;
 use azure_devops::{
-    AgentSnapshot, Answer, BuildId, Call, Definition, DefinitionId, DefinitionRef, Effects, PoolId, Refusal,
-    Reply, Secret, Service, Settings, Switches, WaiterId,
+    AgentSnapshot, Answer, BuildId, Call, Definition, DefinitionId, DefinitionRef, Effects, JobRequestQuery,
+    PoolId, Refusal, Reply, Secret, Service, Settings, Switches, WaiterId,
 };
 use clock::Clock;
 use model::event::{RequestForm, ScalerRow};
@@ -67,16 +68,29 @@ pub(crate) struct Shared {
 struct State {
     service: Service,
     waiters: BTreeMap<WaiterId, oneshot::Sender<Encoded>>,
+    /// The list that was read last, as long as nothing has happened that it could tell of: several
+    /// scalers read the same one, and it has hundreds of kilobytes.
+    last_list: Option<(PoolId, JobRequestQuery, Bytes)>,
     /// When the task that lets time pass wakes.
     wakes: Option<Instant>,
     closed: bool,
+}
+
+impl State {
+    /// The JSON of a list of job requests.
+    fn encode_list(&mut self, pool: PoolId, query: JobRequestQuery, answer: &Answer) -> Encoded {
+        let known = self.last_list.take().filter(|(of, by, _)| *of == pool && *by == query);
+        let body = known.map_or_else(|| encode(&self.service, answer).body, |(_, _, body)| body);
+        self.last_list = Some((pool, query, body.clone()));
+        Encoded { status: 200, body }
+    }
 }
 
 /// An answer, ready to be sent.
 #[derive(Debug, Default)]
 pub(crate) struct Encoded {
     pub(crate) status: u16,
-    pub(crate) body: Vec<u8>,
+    pub(crate) body: Bytes,
 }
 
 /// KEDA reading the queue.
@@ -186,8 +200,13 @@ impl Shared {
         let token = Secret::new(&new.token);
         let mut settings = Settings::new(&new.name, &url, token, new.seed, clock.epoch(), &new.settings);
         settings.switches = switches;
-        let state =
-            State { service: Service::new(settings), waiters: BTreeMap::new(), wakes: None, closed: false };
+        let state = State {
+            service: Service::new(settings),
+            waiters: BTreeMap::new(),
+            last_list: None,
+            wakes: None,
+            closed: false,
+        };
         let shared = Arc::new(Self {
             name: new.name,
             url,
@@ -231,6 +250,7 @@ impl Shared {
         // The time is read under the lock, so that it never goes back between two calls.
         let now = self.clock.now();
         let (reply, effects) = state.service.handle(now, call);
+        state.last_list = None;
         self.apply(&mut state, now, effects);
         match reply {
             Reply::Answer(answer) => Ok(answer),
@@ -247,7 +267,15 @@ impl Shared {
             return Called::Answered(refused(&Refusal::NothingHere(format!("/{}", self.name))));
         }
         let now = self.clock.now();
+        let list = match &call {
+            Call::ListJobRequests { pool, query } => Some((*pool, query.clone())),
+            _ => None,
+        };
         let (reply, effects) = state.service.handle(now, call);
+        // Rows change by calls, and by time with a fact.
+        if list.is_none() || !effects.facts.is_empty() {
+            state.last_list = None;
+        }
         let mut rows = Vec::new();
         let called = match reply {
             Reply::Answer(answer) => {
@@ -256,7 +284,10 @@ impl Shared {
                 if let (true, Answer::JobRequests(list)) = (told, &answer) {
                     rows = state.service.scaler_rows(list);
                 }
-                Called::Answered(encode(&state.service, &answer))
+                Called::Answered(match list {
+                    Some((pool, query)) => state.encode_list(pool, query, &answer),
+                    None => encode(&state.service, &answer),
+                })
             }
             Reply::Refused(refusal) => Called::Answered(refused(&refusal)),
             Reply::Held(waiter) => {
@@ -275,6 +306,10 @@ impl Shared {
     /// Tells what happened and answers the polls that have their answer now. Still under the
     /// lock: the log has the order in which things were decided.
     fn apply(&self, state: &mut State, now: Instant, effects: Effects) {
+        if !effects.facts.is_empty() {
+            // Whatever rows tell of is a call or a fact.
+            state.last_list = None;
+        }
         for fact in effects.facts {
             self.tell_at(now, fact);
         }
@@ -341,9 +376,9 @@ fn encode(service: &Service, answer: &Answer) -> Encoded {
         Answer::Done => 204,
         _ => 200,
     };
-    Encoded { status, body }
+    Encoded { status, body: body.into() }
 }
 
 pub(crate) fn refused(refusal: &Refusal) -> Encoded {
-    Encoded { status: refusal.status(), body: refusal.body() }
+    Encoded { status: refusal.status(), body: refusal.body().into() }
 }

@@ -32,7 +32,7 @@ fn with(status: u16, content_type: Option<HeaderValue>, body: Bytes) -> Response
 /// An answer; an empty one has no content type.
 pub(crate) fn encoded(answer: Encoded) -> Response {
     let content_type = (!answer.body.is_empty()).then_some(JSON);
-    with(answer.status, content_type, answer.body.into())
+    with(answer.status, content_type, answer.body)
 }
 
 pub(crate) fn json(body: impl Into<Bytes>) -> Response {

@@ -4,6 +4,7 @@ use model::Fact;
 use model::event::{RequestForm, ScalerRow};
 
 use crate::client::Served;
+use crate::life::{POOL, job, open, register};
 
 const JOBS: &str = "_apis/distributedtask/pools/18/jobrequests";
 
@@ -98,4 +99,46 @@ async fn a_read_of_somebody_else_is_no_scaler_read() {
         reads += usize::from(matches!(event.fact, Fact::ScalerRead { .. }));
     }
     assert_eq!(reads, 0);
+}
+
+#[tokio::test]
+async fn a_list_that_is_read_again_tells_what_calls_have_changed() {
+    let served = Served::start().await;
+    let path = format!("{JOBS}?completedRequestCount=9");
+    let read = async |served: &Served| served.keda(&path).await.json()["value"].clone();
+    assert_eq!(read(&served).await, serde_json::json!([]));
+    served.define("ci", 1);
+    served.organization.queue_build("ci").expect("a build");
+    let queued = read(&served).await;
+    assert_eq!(queued, read(&served).await, "nothing happened");
+    assert!(queued[0].get("assignTime").is_none());
+
+    let agent = register(&served).await;
+    let registered = read(&served).await;
+    assert_eq!(registered[0]["matchedAgents"][1]["status"], "offline");
+    let session = open(&served, agent).await;
+    let (message, _) = job(&served.get(&format!("{POOL}/messages?sessionId={session}")).await.body);
+    assert!(read(&served).await[0]["assignTime"].is_string());
+    served.ask("DELETE", &format!("{POOL}/messages/{message}?sessionId={session}"), "").await;
+    let received = read(&served).await[0]["lockedUntil"].clone();
+    served.ask("PATCH", &format!("{JOBS}/1"), r#"{"requestId":1}"#).await;
+    let renewed = read(&served).await[0]["lockedUntil"].clone();
+    assert!(renewed.as_str() > received.as_str(), "{renewed} after {received}");
+    assert_eq!(
+        served.keda(&format!("{JOBS}?completedRequestCount=0&planId={}", uuid::Uuid::nil())).await.json()["count"],
+        0
+    );
+}
+
+#[tokio::test]
+async fn a_list_that_is_read_again_tells_what_time_has_changed() {
+    let served = Served::at_speed(600).await;
+    let agent = register(&served).await;
+    open(&served, agent).await;
+    served.define("ci", 1);
+    served.organization.queue_build("ci").expect("a build");
+    let is_assigned = |list: serde_json::Value| list["value"][0].get("assignTime").is_some();
+    let until_the_session_expires = async { while is_assigned(served.keda(JOBS).await.json()) {} };
+    let limit = std::time::Duration::from_secs(30);
+    clock::wall::timeout(limit, until_the_session_expires).await.expect("the job waits again");
 }

@@ -27,7 +27,7 @@ pub(crate) async fn open(served: &Served, agent: u64) -> String {
     session.json()["sessionId"].as_str().expect("an id").to_owned()
 }
 
-fn job(body: &[u8]) -> (u64, JobMessage) {
+pub(crate) fn job(body: &[u8]) -> (u64, JobMessage) {
     let envelope: MessageEnvelope = serde_json::from_slice(body).expect("a message");
     (envelope.message_id, serde_json::from_str(&envelope.body).expect("a job"))
 }
