@@ -9,7 +9,8 @@
 //! Requests go through an axum router. Its connections are driven by hyper-util
 //! instead of `axum::serve`: a thousand idle agents hold two polls each, for hours,
 //! so a connection must be small, and bounded in number and time, none of which
-//! `axum::serve` lets one say. Left out: TLS, HTTP/2, and every route that neither
+//! `axum::serve` lets one say. (Measured with the example `held_polls`: 20 kB with the
+//! agent's records, 12 kB of which are a connection with hyper's two least buffers.) Left out: TLS, HTTP/2, and every route that neither
 //! KEDA, nor a start script, nor an agent needs; those answer 501.
 
 mod connections;

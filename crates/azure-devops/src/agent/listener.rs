@@ -494,6 +494,8 @@ impl Listener {
         }
     }
 
+    /// Whatever ended the loops (Agent.cs, `RunAsync`'s `finally`): an agent that was unregistered under
+    /// its feet, as by `config.sh remove` in a trap, asks in vain.
     fn close_session(&mut self, now: Instant, outputs: &mut Vec<Output>) {
         match self.session_id.clone() {
             Some(session) => self.calls.make(now, Call::CloseSession { session }, outputs),
