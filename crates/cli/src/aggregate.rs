@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::path::Path;
 
 use serde::Serialize;
 use verifier::{Aggregate, Report, RuleShare, Verdict};
@@ -47,6 +48,14 @@ impl Group {
         }
     }
 
+    /// Writes what repetitions come to together beside their folders.
+    pub(crate) fn write(&self, out: &Path) -> Result<(), String> {
+        let Some(aggregate) = &self.aggregate else { return Ok(()) };
+        let path = out.join(format!("{}-keda-{}.json", self.scenario, self.keda));
+        let text = serde_json::to_string_pretty(aggregate).map_err(|error| error.to_string())? + "\n";
+        std::fs::write(&path, text).map_err(|error| format!("cannot write {}: {error}", path.display()))
+    }
+
     /// The report of a single run, or a table of rules and the share of runs that broke them.
     pub(crate) fn render(&self, width: usize, colour: bool) -> String {
         match (&self.aggregate, self.reports.as_slice()) {
@@ -72,7 +81,7 @@ fn table(group: &Group, aggregate: &Aggregate, reports: &[Report]) -> String {
         aggregate.verdicts.iter().map(|(of, runs)| format!("{runs} {}", verdict(*of))).collect();
     let _ = writeln!(text, "  runs: {}", counts.join(", "));
     for share in &aggregate.rules {
-        rule(&mut text, share, aggregate.runs);
+        rule(&mut text, share, aggregate.runs, reports);
     }
     let mut peaks: BTreeMap<u32, u32> = BTreeMap::new();
     for report in reports {
@@ -84,15 +93,23 @@ fn table(group: &Group, aggregate: &Aggregate, reports: &[Report]) -> String {
     text
 }
 
-fn rule(text: &mut String, share: &RuleShare, of: u32) {
+/// A rule: how often it was broken, what it asks for, and each breach.
+fn rule(text: &mut String, share: &RuleShare, of: u32, reports: &[Report]) {
     let meant = if share.expected { ", meant to be found" } else { "" };
     let _ =
         writeln!(text, "  {}: {} of {of} runs ({:.0} %){meant}", share.rule, share.runs, share.share * 100.0);
-    for subject in &share.subjects {
-        let _ = writeln!(text, "    {subject}");
+    let breaches = reports.iter().flat_map(|report| {
+        let findings = report.findings.iter().filter(|finding| finding.rule == share.rule);
+        findings.map(|finding| (report.run.repetition, finding))
+    });
+    for (at, (repetition, finding)) in breaches.enumerate() {
+        if at == 0 {
+            let _ = writeln!(text, "    bound: {}", finding.bound);
+            let _ = writeln!(text, "    such as: {}", finding.because);
+        }
+        let subject = &finding.subject;
+        let _ = writeln!(text, "    #{repetition} {} {subject}: {}", finding.at, finding.measured);
     }
-    let seeds: Vec<_> = share.seeds.iter().map(u64::to_string).collect();
-    let _ = writeln!(text, "    seeds {}", seeds.join(", "));
 }
 
 fn verdict(verdict: Verdict) -> &'static str {

@@ -3,8 +3,10 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use clap::builder::RangedI64ValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use cluster::local::{DEFAULT_KEDA, DEFAULT_SPEED};
+use cluster::local::{DEFAULT_KEDA, DEFAULT_SPEED, MAXIMUM_SPEED, check_version};
+use model::rules::{MOST_NODES, MOST_PODS_PER_NODE};
 use runner::batch::DEFAULT_PARALLEL;
 
 /// Proves a KEDA-scaled Azure DevOps agent pool before production.
@@ -20,6 +22,19 @@ pub(crate) struct Arguments {
 
 const EXIT_CODES: &str = "Exit codes: 0 passed, 1 findings, 2 wrong usage or scenario, 3 environment, \
                           4 inconclusive, 5 internal error, 130 interrupted";
+
+/// A number from 1 to `most`.
+fn up_to(most: u64) -> RangedI64ValueParser<u32> {
+    RangedI64ValueParser::new().range(1..=i64::try_from(most).unwrap_or(i64::MAX))
+}
+
+fn keda_version(text: &str) -> Result<String, String> {
+    check_version(text).map(|()| text.to_owned()).map_err(|error| error.to_string())
+}
+
+fn parallel(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|&runs| runs > 0).ok_or_else(|| "write a number above zero".to_owned())
+}
 
 /// When to use colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -68,16 +83,16 @@ pub(crate) struct RunArguments {
     #[arg(long, value_enum)]
     pub(crate) on: Engine,
     /// KEDA's versions instead of the scenario's, separated by commas.
-    #[arg(long, value_name = "VERSION", value_delimiter = ',')]
+    #[arg(long, value_name = "VERSION", value_delimiter = ',', value_parser = keda_version)]
     pub(crate) keda: Vec<String>,
     /// How many times faster than real time runs [default: 20, or the named cluster's].
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = up_to(MAXIMUM_SPEED.into()))]
     pub(crate) speed: Option<u32>,
     /// How often each scenario is run.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub(crate) repeat: u32,
     /// How many runs live side by side on one control plane.
-    #[arg(long, value_name = "N", default_value_t = DEFAULT_PARALLEL)]
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_PARALLEL, value_parser = parallel)]
     pub(crate) parallel: usize,
     /// The seed of every random choice of ours; further repetitions have the next ones.
     #[arg(long, default_value_t = 1)]
@@ -145,7 +160,7 @@ pub(crate) struct ServeArguments {
     #[arg(long, value_name = "N")]
     pub(crate) parallel_jobs: Option<u32>,
     /// How many times faster than real its time runs.
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = up_to(MAXIMUM_SPEED.into()))]
     pub(crate) speed: u32,
     /// Append what happens to a file, one event a line.
     #[arg(long, value_name = "FILE")]
@@ -166,10 +181,10 @@ pub(crate) enum ClusterCommand {
         #[command(flatten)]
         name: ClusterName,
         /// How many fake nodes it has.
-        #[arg(long, value_name = "N", default_value_t = 3)]
+        #[arg(long, value_name = "N", default_value_t = 3, value_parser = up_to(MOST_NODES))]
         nodes: u32,
         /// How many pods a node takes.
-        #[arg(long, value_name = "N", default_value_t = 110)]
+        #[arg(long, value_name = "N", default_value_t = 110, value_parser = up_to(MOST_PODS_PER_NODE))]
         pods_per_node: u32,
     },
     /// End a cluster.
@@ -200,10 +215,10 @@ pub(crate) enum ClusterCommand {
 #[derive(Debug, Args)]
 pub(crate) struct ClusterVersion {
     /// KEDA's version.
-    #[arg(long, value_name = "VERSION", default_value = DEFAULT_KEDA)]
+    #[arg(long, value_name = "VERSION", default_value = DEFAULT_KEDA, value_parser = keda_version)]
     pub(crate) keda: String,
     /// How many times faster than real time runs.
-    #[arg(long, value_name = "N", default_value_t = DEFAULT_SPEED)]
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_SPEED, value_parser = up_to(MAXIMUM_SPEED.into()))]
     pub(crate) speed: u32,
 }
 

@@ -19,6 +19,11 @@ pub async fn pause(duration: Duration) {
     tokio::time::sleep(duration).await;
 }
 
+/// Waits where nothing can be awaited, as in a `drop`.
+pub fn block(duration: Duration) {
+    std::thread::sleep(duration);
+}
+
 /// How long something takes on the wall, for progress lines and reports.
 #[derive(Debug, Clone, Copy)]
 pub struct Stopwatch(Instant);

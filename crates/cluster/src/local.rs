@@ -25,7 +25,7 @@ mod toolchain;
 use std::fmt;
 use std::path::PathBuf;
 
-pub use build::{DEFAULT_KEDA, KUBERNETES, Programs, build};
+pub use build::{DEFAULT_KEDA, KUBERNETES, Programs, build, check_version};
 pub use certificates::CertificateError;
 pub use control_plane::{DEFAULT_NODES, LocalCluster, NODES_LABEL, Request};
 pub use folder::cache;
@@ -105,24 +105,24 @@ pub enum LocalError {
         source: std::io::Error,
     },
     /// A process of the cluster did not start, or ended.
-    #[error("{name} ended ({status}){}", log_tail(log))]
+    #[error("{name} ended ({status}){tail}")]
     Ended {
         /// The process.
         name: String,
         /// How it ended.
         status: String,
-        /// Its log.
-        log: PathBuf,
+        /// The last lines of its log.
+        tail: String,
     },
     /// Something did not become ready in time.
-    #[error("{what} was not ready within {seconds} s{}", log_tail(log))]
+    #[error("{what} was not ready within {seconds} s{tail}")]
     NotReady {
         /// What.
         what: String,
         /// Wall time.
         seconds: u64,
-        /// The log that may say why.
-        log: PathBuf,
+        /// The last lines of the log that may say why.
+        tail: String,
     },
     /// The supervisor is gone, and everything with it.
     #[error("the supervisor of the cluster's processes ended")]
@@ -144,6 +144,13 @@ pub enum LocalError {
     /// The speed is out of bounds.
     #[error("speed {0} is not possible: between 1 and {MAXIMUM_SPEED}")]
     Speed(u32),
+}
+
+impl LocalError {
+    /// A process ended. Its log is read now: the folder may go before somebody reads the message.
+    fn ended(name: String, status: String, log: &std::path::Path) -> Self {
+        Self::Ended { name, status, tail: log_tail(log) }
+    }
 }
 
 /// The last lines of a process' log, for its error message.

@@ -1,7 +1,8 @@
 //! A namespace of the run's own: made, filled with the user's objects as they
 //! are, and removed on every way out.
 
-use kube::api::{ApiResource, DeleteParams, DynamicObject, PostParams, PropagationPolicy};
+use k8s_openapi::api::core::v1::{Namespace, Node};
+use kube::api::{ApiResource, DeleteParams, DynamicObject, ListParams, PostParams, PropagationPolicy};
 use kube::core::GroupVersionKind;
 use kube::discovery::{self, Scope};
 use kube::{Api, Client};
@@ -14,6 +15,11 @@ use crate::reason;
 const FIELD_MANAGER: &str = "poolproof";
 /// The annotation that the admission plug-in PodNodeSelector reads.
 const SELECTOR_ANNOTATION: &str = "scheduler.alpha.kubernetes.io/node-selector";
+
+/// The annotation that says which process a namespace belongs to, and which nodes go with it.
+const OWNER_ANNOTATION: &str = "poolproof.dev/owner";
+/// The label of everything that a run makes.
+const MANAGED: (&str, &str) = ("app.kubernetes.io/managed-by", "poolproof");
 
 /// What the cluster did not do.
 #[derive(Debug, thiserror::Error)]
@@ -44,8 +50,11 @@ impl Workspace {
             "kind": "Namespace",
             "metadata": {
                 "name": namespace,
-                "labels": { "app.kubernetes.io/managed-by": "poolproof" },
-                "annotations": { SELECTOR_ANNOTATION: format!("{NODES_LABEL}={nodes}") },
+                "labels": { MANAGED.0: MANAGED.1 },
+                "annotations": {
+                    SELECTOR_ANNOTATION: format!("{NODES_LABEL}={nodes}"),
+                    OWNER_ANNOTATION: owner::this_process(),
+                },
             },
         });
         let workspace = Self { client, namespace: namespace.to_owned() };
@@ -105,7 +114,7 @@ impl Workspace {
     /// # Errors
     /// If the API server does not answer.
     pub async fn exists(&self) -> Result<bool, WorkspaceError> {
-        let api: Api<k8s_openapi::api::core::v1::Namespace> = Api::all(self.client.clone());
+        let api: Api<Namespace> = Api::all(self.client.clone());
         let found = api.get_metadata_opt(&self.namespace).await;
         found.map(|found| found.is_some()).map_err(|error| refused("a look at the namespace", error))
     }
@@ -124,6 +133,70 @@ impl Workspace {
             Scope::Cluster => Api::all_with(self.client.clone(), &resource),
         };
         Ok((api, object))
+    }
+}
+
+/// Removes what runs left behind that were killed: namespaces whose owner is dead, and their nodes.
+///
+/// # Errors
+/// If the API server refuses.
+pub async fn sweep(client: &Client) -> Result<(), WorkspaceError> {
+    let namespaces: Api<Namespace> = Api::all(client.clone());
+    let nodes: Api<Node> = Api::all(client.clone());
+    let ours = ListParams::default().labels(&format!("{}={}", MANAGED.0, MANAGED.1));
+    let found =
+        namespaces.list_metadata(&ours).await.map_err(|error| refused("a list of namespaces", error))?;
+    for namespace in found {
+        let annotations = namespace.metadata.annotations.unwrap_or_default();
+        let owner = annotations.get(OWNER_ANNOTATION).map_or("", String::as_str);
+        let (Some(name), false) = (namespace.metadata.name, owner::lives(owner)) else { continue };
+        if let Some(selector) = annotations.get(SELECTOR_ANNOTATION) {
+            let theirs = ListParams::default().labels(selector);
+            let gone = nodes.delete_collection(&DeleteParams::default(), &theirs).await;
+            gone.map_err(|error| refused("the end of dead nodes", error))?;
+        }
+        let gone = namespaces.delete(&name, &DeleteParams::default()).await;
+        gone.map_err(|error| refused(&format!("the end of namespace {name}"), error))?;
+    }
+    Ok(())
+}
+
+mod owner {
+    //! Which process something belongs to. A process id is used again, so the time of the process'
+    //! start goes with it (field 22 of `/proc/PID/stat`; see proc(5)).
+
+    use std::fs;
+
+    const STARTED: usize = 22;
+
+    /// This process.
+    pub(super) fn this_process() -> String {
+        let id = std::process::id();
+        format!("{id}-{}", started(id).unwrap_or_default())
+    }
+
+    /// Whether the process that called itself this is still there.
+    pub(super) fn lives(owner: &str) -> bool {
+        let Some((id, start)) = owner.split_once('-') else { return false };
+        id.parse().ok().and_then(started).is_some_and(|started| started == start)
+    }
+
+    fn started(id: u32) -> Option<String> {
+        let stat = fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
+        // The second field is the program's name in parentheses, which may hold anything.
+        let after_name = &stat[stat.rfind(')')? + 1..];
+        after_name.split_whitespace().nth(STARTED - 3).map(str::to_owned)
+    }
+
+    #[cfg(test)]
+    mod tests {
+        #[test]
+        fn this_process_lives_and_another_with_its_id_does_not() {
+            let owner = super::this_process();
+            assert!(super::lives(&owner), "{owner}");
+            assert!(!super::lives(&format!("{}-1", std::process::id())));
+            assert!(!super::lives("") && !super::lives("4294967295-1"));
+        }
     }
 }
 

@@ -71,6 +71,15 @@ pub struct Finished {
     pub log: Result<PathBuf, RunError>,
 }
 
+/// How a batch ended.
+#[derive(Debug, Default)]
+pub struct Ended {
+    /// The runs that began.
+    pub finished: Vec<Finished>,
+    /// The KEDA versions on which nothing could be run, and why.
+    pub failures: Vec<(String, LocalError)>,
+}
+
 /// Told of the runs of a batch.
 pub trait Observer: Sync {
     /// A run began; its state changes until it ends.
@@ -103,42 +112,48 @@ impl Batch {
         versions
     }
 
-    /// Runs everything.
-    ///
-    /// # Errors
-    /// [`LocalError`] if a control plane does not start. What runs have been finished by then is lost:
-    /// their logs are where they were written.
+    /// Runs everything, as far as control planes start.
     pub async fn run(
         &self,
         progress: &Progress<'_>,
         observer: &dyn Observer,
         interrupted: &watch::Receiver<bool>,
-    ) -> Result<Vec<Finished>, LocalError> {
-        let mut finished = Vec::new();
+    ) -> Ended {
+        let mut ended = Ended::default();
         for (keda, cases) in self.by_version() {
             if *interrupted.borrow() {
                 break;
             }
-            let engine = match &self.cluster {
-                Some(name) => Engine::join(&self.cache, name).await?,
-                None => {
-                    let name = format!("run-{}-{keda}", std::process::id()).replace('.', "-");
-                    let start = Engine::own(&self.cache, &name, &keda, self.speed, progress);
-                    tokio::select! {
-                        engine = start => engine?,
-                        () = is_true(interrupted.clone()) => break,
-                    }
-                }
+            let engine = tokio::select! {
+                engine = self.engine(&keda, progress) => engine,
+                () = is_true(interrupted.clone()) => break,
             };
-            finished.extend(self.on(&engine, &cases, observer, interrupted).await?);
-            engine.end().await;
+            let runs = match engine {
+                Ok(engine) => self.on(engine, &cases, observer, interrupted).await,
+                Err(error) => Err(error),
+            };
+            match runs {
+                Ok(finished) => ended.finished.extend(finished),
+                Err(error) => ended.failures.push((keda, error)),
+            }
         }
-        Ok(finished)
+        ended
     }
 
+    async fn engine(&self, keda: &str, progress: &Progress<'_>) -> Result<Engine, LocalError> {
+        match &self.cluster {
+            Some(name) => Engine::join(&self.cache, name).await,
+            None => {
+                let name = format!("run-{}-{keda}", std::process::id()).replace('.', "-");
+                Engine::own(&self.cache, &name, keda, self.speed, progress).await
+            }
+        }
+    }
+
+    /// Runs the scenarios on an engine, and ends it.
     async fn on(
         &self,
-        engine: &Engine,
+        engine: Engine,
         cases: &[&Prepared],
         observer: &dyn Observer,
         interrupted: &watch::Receiver<bool>,
@@ -154,12 +169,13 @@ impl Batch {
             };
             std::future::pending::<()>().await;
         };
-        let runs = self.side_by_side(engine, &server, cases, observer, stopped);
+        let runs = self.side_by_side(&engine, &server, cases, observer, stopped);
         let finished = tokio::select! {
             finished = runs => finished,
             () = watch_over => unreachable!("it waits for ever"),
         };
         server.stop().await;
+        engine.end().await;
         Ok(finished)
     }
 
@@ -180,34 +196,40 @@ impl Batch {
         loop {
             while living.len() < self.parallel.max(1) && *stop.borrow() == Stop::GoOn {
                 let Some((case, repetition)) = waiting.next() else { break };
-                let request = self.request(case, repetition, number + 1, engine);
-                let begins = engine.clock().now() + Millis(STAGGER.0 * living.len() as u64);
+                // Only the first wave: those that come later take the place of one that has ended.
+                let wait = if number < self.parallel { STAGGER.0 * number as u64 } else { 0 };
+                number += 1;
+                let request = self.request(case, repetition, number, engine);
+                let clock = engine.clock();
+                let begins = clock.now() + Millis(wait);
                 let stop = stop.clone();
                 living.push(Box::pin(async move {
-                    engine.clock().sleep_until(begins).await;
-                    one(request, engine, server, observer, stop).await
+                    tokio::select! {
+                        () = clock.sleep_until(begins) => {}
+                        () = is_over(stop.clone()) => return None,
+                    }
+                    Some(one(request, engine, server, observer, stop).await)
                 }));
-                number += 1;
             }
             match living.next().await {
-                Some(run) => finished.push(run),
+                Some(run) => finished.extend(run),
                 None => return finished,
             }
         }
     }
 
-    fn request(&self, case: &Prepared, repetition: u32, number: u32, engine: &Engine) -> RunRequest {
+    fn request(&self, case: &Prepared, repetition: u32, number: usize, engine: &Engine) -> RunRequest {
         let scenario = &case.scenario.name;
-        let seed = self.seed + u64::from(repetition) - 1;
+        let seed = self.seed.wrapping_add(u64::from(repetition) - 1);
         let mut replay = format!(
             "poolproof run {} --on local --keda {} --speed {} --seed {seed}",
-            case.file,
+            quoted(&case.file),
             engine.keda(),
             engine.clock().speed()
         );
         for option in &self.replay_options {
             replay.push(' ');
-            replay.push_str(option);
+            replay.push_str(&quoted(option));
         }
         RunRequest {
             case: case.clone(),
@@ -237,9 +259,38 @@ async fn one(
     Finished { name, log }
 }
 
+/// A word as a shell takes it.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,@%+".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', "'\\''"))
+    }
+}
+
+/// Waits until runs are to end early; for ever if nobody can say so any more.
+async fn is_over(mut stop: watch::Receiver<Stop>) {
+    if stop.wait_for(|stop| *stop != Stop::GoOn).await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
 /// Waits until the flag is true; for ever if nobody can turn it any more.
 async fn is_true(mut flag: watch::Receiver<bool>) {
     if flag.wait_for(|&flag| flag).await.is_err() {
         std::future::pending::<()>().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::quoted;
+
+    #[test]
+    fn a_word_is_quoted_when_a_shell_would_split_it() {
+        assert_eq!(quoted("scenarios/article.yaml"), "scenarios/article.yaml");
+        assert_eq!(quoted("my file"), "'my file'");
+        assert_eq!(quoted("it's"), "'it'\\''s'");
     }
 }

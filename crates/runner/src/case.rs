@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use model::manifest::{self, Document, Targets};
@@ -100,11 +101,13 @@ fn read_manifests(paths: &[PathBuf]) -> Result<Vec<(String, Vec<Document>)>, Cas
 
 fn read(path: &Path) -> Result<Vec<u8>, CaseError> {
     let failed = |source| CaseError::Unreadable { path: path.to_owned(), source };
-    let size = fs::metadata(path).map_err(failed)?.len();
-    if size > LARGEST_FILE {
-        return Err(failed(std::io::Error::other(format!("{size} bytes are more than {LARGEST_FILE}"))));
+    let mut bytes = Vec::new();
+    // What a device or a pipe says of its size is nothing to go by.
+    let read = fs::File::open(path).and_then(|file| file.take(LARGEST_FILE + 1).read_to_end(&mut bytes));
+    if read.map_err(failed)? as u64 > LARGEST_FILE {
+        return Err(failed(std::io::Error::other(format!("it has more than {LARGEST_FILE} bytes"))));
     }
-    fs::read(path).map_err(failed)
+    Ok(bytes)
 }
 
 fn mistakes(problems: Vec<Problem>) -> CaseError {

@@ -51,6 +51,8 @@ impl Engine {
     pub async fn join(cache: &Path, name: &str) -> Result<Self, LocalError> {
         let named = local::named::find(cache, name)?;
         let (client, clock) = (named.connect().await?, named.clock());
+        // Best effort: what a killed run left costs room and disturbs nobody.
+        let _ = cluster::workspace::sweep(&client).await;
         Ok(Self::Named(Box::new(named), client, clock))
     }
 

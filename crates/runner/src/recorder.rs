@@ -1,7 +1,7 @@
 //! The recorder: everybody's events come together here, go to the log file, and
 //! add up to the state that the run waits on.
 
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
@@ -26,7 +26,7 @@ impl Recorder {
     /// # Errors
     /// If the file cannot be created.
     pub fn start(path: &Path, zero: Instant) -> io::Result<Self> {
-        let file = BufWriter::new(File::create(path)?);
+        let file = BufWriter::new(create(path)?);
         let (events, received) = unbounded_channel();
         let (tell, state) = watch::channel(State::default());
         let task = tokio::spawn(record(file, received, tell, zero));
@@ -51,12 +51,6 @@ impl Recorder {
         self.state.clone()
     }
 
-    /// Whether the log cannot be written any more.
-    #[must_use]
-    pub fn is_broken(&self) -> bool {
-        self.task.is_finished()
-    }
-
     /// Closes the log after `run.finished`. Everybody else who still holds a sender writes into the void.
     ///
     /// # Errors
@@ -65,6 +59,20 @@ impl Recorder {
         drop(self.events);
         self.task.await.unwrap_or_else(|error| Err(io::Error::other(error)))
     }
+}
+
+/// Opens the log for one writer: two runs in one folder would spoil each other's.
+fn create(path: &Path) -> io::Result<File> {
+    let file = File::options().create(true).write(true).truncate(false).open(path)?;
+    match file.try_lock() {
+        Err(TryLockError::WouldBlock) => return Err(io::Error::other("another run writes it")),
+        Err(TryLockError::Error(error)) => return Err(error),
+        Ok(()) => {}
+    }
+    if file.metadata()?.is_file() {
+        file.set_len(0)?;
+    }
+    Ok(file)
 }
 
 async fn record(
@@ -119,6 +127,15 @@ mod tests {
             text.lines().map(|line| serde_json::from_str(line).expect("an event")).collect();
         assert_eq!(events.len(), 2);
         assert_eq!(events[0].at, Instant(500));
+    }
+
+    #[tokio::test]
+    async fn a_log_that_is_being_written_has_no_second_writer() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("events.jsonl");
+        let _first = Recorder::start(&path, Instant::START).expect("a recorder");
+        let second = Recorder::start(&path, Instant::START).expect_err("a refusal");
+        assert!(second.to_string().contains("another run"), "{second}");
     }
 
     #[cfg(target_os = "linux")]

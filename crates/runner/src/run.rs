@@ -84,6 +84,8 @@ pub enum Stop {
 
 /// The name of the log in a run's folder.
 pub const LOG: &str = "events.jsonl";
+/// The name of the report beside it.
+pub const REPORT: &str = "report.json";
 
 /// Runs it. `observe` is given the recorder's state as soon as there is one; `stop` says
 /// when the run is to end early.
@@ -100,6 +102,8 @@ pub async fn run(
     let path = request.folder.join(LOG);
     let log_error = |source| RunError::Log { path: path.clone(), source };
     std::fs::create_dir_all(&request.folder).map_err(log_error)?;
+    // A report says what became of the log beside it: an earlier one's is none of this.
+    let _ = std::fs::remove_file(request.folder.join(REPORT));
     let recorder = Recorder::start(&path, engine.clock().now()).map_err(log_error)?;
     observe(recorder.state());
     let mut run = Run { request, engine, server, recorder: &recorder, stop };
@@ -153,27 +157,41 @@ impl Run<'_> {
         )));
         let workspace =
             Workspace::create(engine.client(), &format!("poolproof-{}", request.id), &request.id).await?;
+        let ended = self.on_nodes(&workspace, &organization, &filled, &plan).await;
+        if engine.stays() {
+            // Best effort: the run's verdict does not depend on it, and the next run there sweeps.
+            let _ = workspace.end().await;
+            await_end(&workspace).await;
+        }
+        organization.remove();
+        ended
+    }
+
+    async fn on_nodes(
+        &mut self,
+        workspace: &Workspace,
+        organization: &Organization,
+        filled: &[Filled],
+        plan: &Plan,
+    ) -> Result<Ended, RunError> {
+        let engine = self.engine;
         let nodes = node::start(engine.client(), self.node_options(), Some(self.recorder.events().clone()))
             .await
             .map_err(|error| RunError::Nodes(error.to_string()))?;
         let watch = Watch::start(
             &engine.client(),
             workspace.namespace(),
-            &request.id,
+            &self.request.id,
             engine.clock(),
             self.recorder.events(),
         );
-        let _probe = engine.probe(self.recorder.events().clone())?;
-        let ended = self.load_and_drain(&workspace, &organization, &filled, &plan).await;
-        if engine.stays() {
-            // Best effort: the run's verdict does not depend on it, and the next start sweeps.
-            let _ = workspace.end().await;
-            await_end(&workspace).await;
-        }
+        let ended = match engine.probe(self.recorder.events().clone()) {
+            Ok(_probe) => self.load_and_drain(workspace, organization, filled, plan).await,
+            Err(error) => Err(error.into()),
+        };
         drop(watch);
         // Nodes that cannot be deleted belong to a cluster that ends, or has ended.
         let _ = nodes.stop().await;
-        organization.remove();
         ended
     }
 

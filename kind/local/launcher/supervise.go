@@ -12,6 +12,12 @@ import (
 	"runtime"
 	"sync"
 	"syscall"
+	"time"
+)
+
+const (
+	lockTries = 20
+	lockAgain = 50 * time.Millisecond
 )
 
 // order is one line of standard input: start a process, or end one.
@@ -56,8 +62,14 @@ func supervise(args []string) int {
 	}
 	if *lock != "" {
 		held, err := os.OpenFile(*lock, os.O_CREATE|os.O_RDWR, 0o600)
-		if err == nil {
-			err = syscall.Flock(int(held.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		// Whoever looks whether the lock is free holds it for a moment.
+		for try := 0; err == nil && try < lockTries; try++ {
+			if err = syscall.Flock(int(held.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err == nil {
+				break
+			}
+			if time.Sleep(lockAgain); try < lockTries-1 {
+				err = nil
+			}
 		}
 		if err != nil {
 			fmt.Fprintf(os.Stderr, "supervise: cannot lock %s: %v\n", *lock, err)

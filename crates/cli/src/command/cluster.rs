@@ -1,6 +1,7 @@
 //! `poolproof cluster`: clusters that stay.
 
 use std::collections::BTreeMap;
+use std::io::Write;
 use std::path::Path;
 use std::process::Stdio;
 
@@ -11,7 +12,8 @@ use ::cluster::local::{
 use ::cluster::node::{self, NodeOptions};
 use model::scenario::{Agents, Cluster};
 use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::Command;
+use tokio::process::{Child, Command};
+use tokio::sync::watch;
 
 use super::verify::to_json;
 use super::{Outcome, a_signal, interruption, print};
@@ -22,7 +24,9 @@ use crate::progress::Live;
 pub(crate) async fn cluster(command: ClusterCommand) -> Outcome {
     let cache = local::cache()?;
     match command {
-        ClusterCommand::Build { version } => build(&cache, &version).await.map(|_| Exit::Passed),
+        ClusterCommand::Build { version } => {
+            build(&cache, &version, &mut interruption()).await.map(|_| Exit::Passed)
+        }
         ClusterCommand::Up { version, name, nodes, pods_per_node } => {
             named::check_name(&name.name)?;
             up(&cache, &version, &name.name, nodes, pods_per_node).await
@@ -38,15 +42,19 @@ pub(crate) async fn cluster(command: ClusterCommand) -> Outcome {
     }
 }
 
-async fn build(cache: &Path, version: &ClusterVersion) -> Result<Programs, Failure> {
+async fn build(
+    cache: &Path,
+    version: &ClusterVersion,
+    interrupted: &mut watch::Receiver<bool>,
+) -> Result<Programs, Failure> {
     let live = Live::new(0);
     let step = |step: Step<'_>| live.step(step);
     let progress = Progress::new(&step);
-    let mut interrupted = interruption();
     let built = tokio::select! {
         built = local::build(cache, &version.keda, version.speed, &progress) => built,
         _ = interrupted.wait_for(|&interrupted| interrupted) => {
-            return Err(Failure { exit: Exit::Interrupted, message: "interrupted".to_owned() });
+            live.finish();
+            return Err(interrupted_failure());
         }
     };
     live.finish();
@@ -58,7 +66,8 @@ async fn up(cache: &Path, version: &ClusterVersion, name: &str, nodes: u32, pods
     if named::find(cache, name).is_ok() {
         return Err(LocalError::NameTaken(name.to_owned()).into());
     }
-    build(cache, version).await?;
+    let mut interrupted = interruption();
+    build(cache, version, &mut interrupted).await?;
     let program = std::env::current_exe().map_err(Failure::environment)?;
     let mut holder = Command::new(program)
         .args(["cluster", "hold", "--name", name, "--keda", &version.keda])
@@ -72,16 +81,41 @@ async fn up(cache: &Path, version: &ClusterVersion, name: &str, nodes: u32, pods
         .map_err(Failure::environment)?;
     let mut said = BufReader::new(holder.stderr.take().expect("standard error was asked for")).lines();
     let mut last = String::new();
-    while let Ok(Some(line)) = said.next_line().await {
-        if line == READY {
-            let named = named::find(cache, name)?;
-            print(&describe(&named));
-            return Ok(Exit::Passed);
+    loop {
+        let line = tokio::select! {
+            line = said.next_line() => line,
+            _ = interrupted.wait_for(|&interrupted| interrupted) => {
+                terminate(&mut holder).await;
+                return Err(interrupted_failure());
+            }
+        };
+        match line {
+            Ok(Some(line)) if line == READY => {
+                print(&describe(&named::find(cache, name)?));
+                return Ok(Exit::Passed);
+            }
+            Ok(Some(line)) => {
+                last.push_str(line.trim_start_matches("error: "));
+                last.push('\n');
+            }
+            Ok(None) | Err(_) => {
+                return Err(Failure::environment(format!("the cluster did not start\n{}", last.trim_end())));
+            }
         }
-        last.push_str(line.trim_start_matches("error: "));
-        last.push('\n');
     }
-    Err(Failure::environment(format!("the cluster did not start\n{}", last.trim_end())))
+}
+
+fn interrupted_failure() -> Failure {
+    Failure { exit: Exit::Interrupted, message: "interrupted".to_owned() }
+}
+
+/// Asks the holder to end what it has started, and waits.
+async fn terminate(holder: &mut Child) {
+    use rustix::process::{Pid, Signal, kill_process};
+    if let Some(id) = holder.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw) {
+        let _ = kill_process(id, Signal::TERM);
+    }
+    let _ = holder.wait().await;
 }
 
 /// What the holder says when its cluster is ready; nobody reads further.
@@ -92,12 +126,16 @@ async fn hold(cache: &Path, version: &ClusterVersion, name: &str, nodes: u32, po
     let progress = Progress::new(&silent);
     let programs = local::build(cache, &version.keda, version.speed, &progress).await?;
     let request = local::Request { cache, name, programs: &programs, speed: version.speed };
-    let cluster = LocalCluster::start(request, &progress).await?;
+    let cluster = tokio::select! {
+        cluster = LocalCluster::start(request, &progress) => cluster?,
+        () = a_signal() => return Err(interrupted_failure()),
+    };
     let nodes = node::start(cluster.client(), options(&cluster, nodes, pods_per_node), None)
         .await
         .map_err(Failure::environment)?;
     cluster.announce(name)?;
-    eprintln!("{READY}");
+    // Whoever started us may be gone by now; the cluster stays all the same.
+    let _ = writeln!(std::io::stderr(), "{READY}");
     tokio::select! {
         () = a_signal() => {}
         because = cluster.await_failure() => {

@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
-use cluster::local::{self, DEFAULT_SPEED, Progress, Step};
+use cluster::local::{self, DEFAULT_SPEED, LocalError, Progress, Step};
 use model::scenario::Substitute;
-use runner::batch::{Batch, Finished};
+use runner::batch::{Batch, Ended, Finished};
 use runner::case::{self, CaseError, Overrides, Prepared};
+use runner::run::REPORT;
+use serde::Serialize;
 use verifier::Report;
 
 use super::package::package;
@@ -18,9 +20,6 @@ use crate::arguments::{Colour, Output, RunArguments};
 use crate::exit::{Exit, Failure};
 use crate::problems;
 use crate::progress::Live;
-
-/// The name of the report beside a run's log.
-const REPORT: &str = "report.json";
 
 pub(crate) async fn run(arguments: RunArguments, colour: Colour) -> Outcome {
     let cases = prepare(&arguments, colour)?;
@@ -39,17 +38,18 @@ pub(crate) async fn run(arguments: RunArguments, colour: Colour) -> Outcome {
         replay_options: replay_options(&arguments),
         packages: vec![package()?],
     };
+    no_two_alike(&batch)?;
     make_folder(&arguments.out)?;
     let live = Live::new(batch.runs());
     let interrupted = interruption();
     let step = |step: Step<'_>| live.step(step);
     let progress = Progress::new(&step);
-    let finished = tokio::select! {
-        finished = batch.run(&progress, &live, &interrupted) => finished,
+    let ended = tokio::select! {
+        ended = batch.run(&progress, &live, &interrupted) => ended,
         () = live.draw() => unreachable!("it draws for ever"),
     };
     live.finish();
-    let exit = report(&arguments, &finished?, colour)?;
+    let exit = report(&arguments, &ended, colour)?;
     Ok(if *interrupted.borrow() { Exit::Interrupted } else { exit })
 }
 
@@ -135,7 +135,7 @@ fn versions(arguments: &RunArguments, cache: &Path) -> Result<(Vec<String>, u32)
 /// What else a single repetition needs on its command line.
 fn replay_options(arguments: &RunArguments) -> Vec<String> {
     let manifests = arguments.manifest.iter().map(|file| ("--manifest", file.display().to_string()));
-    let substitutes = arguments.substitute.iter().map(|given| ("--substitute", format!("'{given}'")));
+    let substitutes = arguments.substitute.iter().map(|given| ("--substitute", given.clone()));
     manifests.chain(substitutes).flat_map(|(flag, value)| [flag.to_owned(), value]).collect()
 }
 
@@ -144,38 +144,75 @@ fn make_folder(path: &Path) -> Result<(), Failure> {
         .map_err(|error| Failure::environment(format!("cannot make the folder {}: {error}", path.display())))
 }
 
+/// Each run's folder is named after its scenario and version.
+fn no_two_alike(batch: &Batch) -> Result<(), Failure> {
+    let mut names: Vec<&str> = batch.cases.iter().map(|case| case.scenario.name.as_str()).collect();
+    let mut versions: Vec<&str> = batch.keda.iter().map(String::as_str).collect();
+    for (what, all) in [("a scenario named", &mut names), ("KEDA", &mut versions)] {
+        all.sort_unstable();
+        if let Some(twice) = all.windows(2).find(|pair| pair[0] == pair[1]) {
+            return Err(Failure::usage(format!("{what} {} is there twice", twice[0])));
+        }
+    }
+    Ok(())
+}
+
+/// What did not come to a report.
+#[derive(Debug, Serialize)]
+struct NotRun {
+    /// The scenario; none if nothing could be run on this version.
+    scenario: Option<String>,
+    keda: String,
+    error: String,
+}
+
 /// Judges every log, writes the reports, prints; answers the worst.
-fn report(arguments: &RunArguments, finished: &[Finished], colour: Colour) -> Outcome {
+fn report(arguments: &RunArguments, ended: &Ended, colour: Colour) -> Outcome {
     let mut reports: Vec<Report> = Vec::new();
-    let mut failures = Vec::new();
-    for run in finished {
-        match &run.log {
-            Ok(log) => {
-                let report = judge(log)?;
-                write_report(log, &report)?;
-                reports.push(report);
-            }
-            Err(error) => failures.push(format!("{} on KEDA {}: {error}", run.name.scenario, run.name.keda)),
+    let without = |(keda, error): &(String, LocalError)| NotRun {
+        scenario: None,
+        keda: keda.clone(),
+        error: error.to_string(),
+    };
+    let mut failures: Vec<NotRun> = ended.failures.iter().map(without).collect();
+    for run in &ended.finished {
+        match judged(run) {
+            Ok(report) => reports.push(report),
+            Err(error) => failures.push(NotRun {
+                scenario: Some(run.name.scenario.clone()),
+                keda: run.name.keda.clone(),
+                error,
+            }),
         }
     }
     let groups = aggregate::group(reports);
+    for group in &groups {
+        group.write(&arguments.out).map_err(Failure::environment)?;
+    }
     match arguments.output {
-        Output::Json => print(&format!("{}\n", to_json(&groups)?)),
+        Output::Json => {
+            let all = serde_json::json!({ "format": 1, "groups": groups, "failures": failures });
+            print(&format!("{}\n", to_json(&all)?));
+        }
         Output::Text => {
             let colour = has_colour(colour, std::io::stdout().is_terminal());
             groups.iter().for_each(|group| print(&format!("{}\n", group.render(width(), colour))));
         }
     }
-    for failure in &failures {
-        eprintln!("error: {failure}");
+    for NotRun { scenario, keda, error } in &failures {
+        eprintln!("error: {} on KEDA {keda}: {error}", scenario.as_deref().unwrap_or("nothing was run"));
     }
     Ok(if failures.is_empty() { worst(&groups) } else { Exit::Environment })
 }
 
-fn write_report(log: &Path, report: &Report) -> Result<(), Failure> {
+/// The report on a run, written beside its log.
+fn judged(run: &Finished) -> Result<Report, String> {
+    let log = run.log.as_ref().map_err(ToString::to_string)?;
+    let report = judge(log).map_err(|failure| failure.message)?;
+    let text = to_json(&report).map_err(|failure| failure.message)? + "\n";
     let path = log.with_file_name(REPORT);
-    std::fs::write(&path, to_json(report)? + "\n")
-        .map_err(|error| Failure::environment(format!("cannot write {}: {error}", path.display())))
+    std::fs::write(&path, text).map_err(|error| format!("cannot write {}: {error}", path.display()))?;
+    Ok(report)
 }
 
 /// The exit code of everything together: any finding counts before anything inconclusive.

@@ -5,7 +5,6 @@ use std::io::Write;
 use std::path::Path;
 
 use clock::Clock;
-use cluster::local::MAXIMUM_SPEED;
 use model::scenario::{self, ParallelJobs};
 use model::{Event, MillisRange};
 use server::{NewOrganization, Options, Server};
@@ -51,9 +50,6 @@ pub(crate) async fn serve(arguments: ServeArguments) -> Outcome {
 }
 
 fn check(arguments: &ServeArguments) -> Result<(), Failure> {
-    if !(1..=MAXIMUM_SPEED).contains(&arguments.speed) {
-        return Err(Failure::usage(format!("--speed must be between 1 and {MAXIMUM_SPEED}")));
-    }
     let is_open = !arguments.listen.ip().is_loopback();
     if is_open && !arguments.open {
         let address = arguments.listen;
@@ -78,6 +74,9 @@ fn settings(arguments: &ServeArguments) -> Result<scenario::Organization, Failur
                 (name, Some(id))
             }
         };
+        if name.is_empty() || id == Some(0) {
+            return Err(Failure::usage(format!("--pool {given}: a pool has a name, and an id above zero")));
+        }
         let id = id.unwrap_or_else(|| pools.iter().map(|pool| pool.id).max().unwrap_or(0) + 1);
         if pools.iter().any(|pool| pool.id == id || pool.name.eq_ignore_ascii_case(name)) {
             return Err(Failure::usage(format!("--pool {given}: there is one with that name or id already")));

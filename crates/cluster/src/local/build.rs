@@ -44,8 +44,6 @@ pub struct Programs {
     pub keda: String,
     /// Go's version.
     pub go: String,
-    /// Whether the programs' clocks can run faster than real.
-    pub dilatable: bool,
 }
 
 /// Builds what is not in the cache yet for a cluster with `keda`, able to run at `speed`.
@@ -76,12 +74,15 @@ pub async fn build(
         crds: keda_folder.join("crds"),
         keda: keda.to_owned(),
         go: go.version.clone(),
-        dilatable: overlay.is_some(),
     })
 }
 
-/// A version becomes part of folder names and of a module query: nothing but numbers and dots will do.
-fn check_version(keda: &str) -> Result<(), LocalError> {
+/// Checks that a KEDA version can be built. It becomes part of folder names and of a module query:
+/// nothing but numbers and dots will do.
+///
+/// # Errors
+/// [`LocalError::NotAVersion`] or [`LocalError::TooOld`].
+pub fn check_version(keda: &str) -> Result<(), LocalError> {
     let numbers: Result<Vec<u16>, _> = keda.split('.').map(str::parse).collect();
     match numbers.as_deref() {
         Ok([major, minor, _]) if (*major, *minor) < OLDEST_KEDA => Err(LocalError::TooOld(keda.to_owned())),
@@ -165,7 +166,11 @@ impl Builder<'_> {
         folder: &Path,
         packages: &[&str],
     ) -> Result<(), LocalError> {
-        let mut command = self.go.command();
+        let temporary = folder.join("temporary");
+        fs::create_dir_all(&temporary).map_err(|error| folder_error(&temporary, error))?;
+        let mut command = self.go.leashed_command();
+        // What an interrupted build leaves lies where the next one clears up.
+        command.env("GOTMPDIR", &temporary);
         command.current_dir(source).args([
             "build",
             "-v",
@@ -181,17 +186,21 @@ impl Builder<'_> {
         }
         // A folder, with its slash, as output keeps the programs' own names.
         command.arg("-o").arg(folder.join("")).args(packages);
-        self.watch_build(what, command).await
+        self.watch_build(what, command).await?;
+        let _ = fs::remove_dir_all(temporary);
+        Ok(())
     }
 
     /// Runs a build; `-v` prints a package a line, which is the only progress Go shows.
     async fn watch_build(&self, what: &str, mut command: Command) -> Result<(), LocalError> {
         let mut child = command
-            .stdin(std::process::Stdio::null())
+            .stdin(std::process::Stdio::piped())
             .stdout(std::process::Stdio::null())
             .stderr(std::process::Stdio::piped())
             .spawn()
             .map_err(|error| LocalError::NoGo(error.to_string()))?;
+        // The leash: while it is held, the build lives.
+        let _leash = child.stdin.take();
         let stderr = child.stderr.take().expect("standard error was asked for");
         let mut lines = BufReader::new(stderr).lines();
         let (mut compiled, mut said) = (0_u32, Vec::new());

@@ -49,6 +49,9 @@ const CLIENTS: [Client; 3] = [
 const SERVER_NAMES: [&str; 6] =
     ["localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc", "127.0.0.1", "10.0.0.1"];
 
+/// The names under which etcd is called.
+const ETCD_NAMES: [&str; 2] = ["localhost", "127.0.0.1"];
+
 /// The names under which KEDA's operator and adapter call each other.
 const KEDA_NAMES: [&str; 2] = ["localhost", "keda-metrics-apiserver.keda.svc"];
 
@@ -67,6 +70,9 @@ impl Certificates {
             made.client(&client, &cluster, now)?;
         }
         made.client(&Client("front-proxy-client", "front-proxy-client", ""), &front_proxy, now)?;
+        let etcd = made.authority("etcd-ca", "poolproof-etcd-ca", now)?;
+        made.server("etcd", "etcd", &ETCD_NAMES, &etcd, now)?;
+        made.client(&Client("etcd-client", "kube-apiserver-etcd-client", ""), &etcd, now)?;
         made.service_account_key()?;
         made.keda(now)?;
         Ok(made)
@@ -122,7 +128,9 @@ impl Certificates {
     ) -> Result<(), CertificateError> {
         let mut parameters = parameters(name, "", now);
         parameters.subject_alt_names = subject_names(names)?;
-        parameters.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        // etcd calls itself with its own certificate.
+        parameters.extended_key_usages =
+            vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
         self.signed(file, &parameters, issuer)
     }
 

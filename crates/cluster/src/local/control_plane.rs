@@ -19,7 +19,7 @@ use super::certificates::Certificates;
 use super::folder::ClusterFolder;
 use super::probe::ClockProbe;
 use super::supervisor::{Process, Supervisor};
-use super::{LocalError, MAXIMUM_SPEED, Progress, keda, ports};
+use super::{LocalError, MAXIMUM_SPEED, Progress, keda, log_tail, ports};
 
 /// How often a cluster is started anew if somebody else took one of its ports first.
 const START_TRIES: u32 = 3;
@@ -88,41 +88,18 @@ impl LocalCluster {
         if !(1..=MAXIMUM_SPEED).contains(&request.speed) {
             return Err(LocalError::Speed(request.speed));
         }
-        let mut tries = 1;
-        loop {
-            match Self::try_start(&request, progress).await {
-                Err(error) if tries < START_TRIES && is_port_taken(&error) => tries += 1,
-                result => return result,
-            }
-        }
-    }
-
-    async fn try_start(request: &Request<'_>, progress: &Progress<'_>) -> Result<Self, LocalError> {
         let folder = ClusterFolder::create(request.cache, request.name)?;
-        let clock = Clock::start(request.speed);
-        let dilation = Dilation { speed: request.speed, epoch: clock.epoch() };
-        let [etcd, etcd_peer, apiserver, controller_manager, scheduler] = ports::free()?;
-        let certificates = Certificates::make(&folder.path().join("certificates"), clock.epoch())?;
-        let kubeconfig = write_kubeconfigs(folder.path(), apiserver, &certificates)?;
-        write_admission(folder.path())?;
-        let client = connect(&kubeconfig).await?;
-        let mut plane = ControlPlane {
-            supervisor: Supervisor::start(&request.programs.launcher, folder.path())?,
-            folder: folder.path(),
-            launcher: &request.programs.launcher,
-            certificates: &certificates,
-            environment: dilation.environment(),
+        let mut tries = 1;
+        let running = loop {
+            match Running::start(&request, folder.path(), progress).await {
+                Err(_) if tries < START_TRIES && folder.is_a_port_taken() => {
+                    folder.clear();
+                    tries += 1;
+                }
+                result => break result?,
+            }
         };
-        progress.step("starting the control plane");
-        plane.etcd(etcd, etcd_peer).await?;
-        plane.apiserver(apiserver, etcd).await?;
-        await_text(&client, "/readyz", "kube-apiserver", &plane.log("kube-apiserver"), &mut plane.supervisor)
-            .await?;
-        plane.controller_manager(controller_manager).await?;
-        plane.scheduler(scheduler).await?;
-        progress.step(&format!("starting KEDA {}", request.programs.keda));
-        keda::install(&mut plane, &client, request.programs, &kubeconfig).await?;
-        let supervisor = plane.supervisor;
+        let Running { supervisor, client, kubeconfig, clock, dilation } = running;
         let programs = request.programs.clone();
         Ok(Self { supervisor, client, kubeconfig, clock, dilation, programs, folder })
     }
@@ -157,12 +134,6 @@ impl LocalCluster {
         self.folder.path()
     }
 
-    /// The process id of the supervisor.
-    #[must_use]
-    pub fn supervisor_id(&self) -> Option<u32> {
-        self.supervisor.id()
-    }
-
     /// Starts a clock probe that writes what it sees to `events`.
     ///
     /// # Errors
@@ -187,6 +158,49 @@ impl LocalCluster {
     /// Ends every process and removes the folder.
     pub async fn end(mut self) {
         self.supervisor.end().await;
+    }
+}
+
+/// What runs in a cluster's folder.
+struct Running {
+    supervisor: Supervisor,
+    client: Client,
+    kubeconfig: PathBuf,
+    clock: Clock,
+    dilation: Dilation,
+}
+
+impl Running {
+    /// One try. When it fails, its processes are gone and their logs are still there.
+    async fn start(
+        request: &Request<'_>,
+        folder: &Path,
+        progress: &Progress<'_>,
+    ) -> Result<Self, LocalError> {
+        let clock = Clock::start(request.speed);
+        let dilation = Dilation { speed: request.speed, epoch: clock.epoch() };
+        let [etcd, etcd_peer, apiserver, controller_manager, scheduler] = ports::free()?;
+        let certificates = Certificates::make(&folder.join("certificates"), clock.epoch())?;
+        let kubeconfig = write_kubeconfigs(folder, apiserver, &certificates)?;
+        write_admission(folder)?;
+        let client = connect(&kubeconfig).await?;
+        let mut plane = ControlPlane {
+            supervisor: Supervisor::start(&request.programs.launcher, folder)?,
+            folder,
+            launcher: &request.programs.launcher,
+            certificates: &certificates,
+            environment: dilation.environment(),
+        };
+        progress.step("starting the control plane");
+        plane.etcd(etcd, etcd_peer).await?;
+        plane.apiserver(apiserver, etcd).await?;
+        await_text(&client, "/readyz", "kube-apiserver", &plane.log("kube-apiserver"), &mut plane.supervisor)
+            .await?;
+        plane.controller_manager(controller_manager).await?;
+        plane.scheduler(scheduler).await?;
+        progress.step(&format!("starting KEDA {}", request.programs.keda));
+        keda::install(&mut plane, &client, request.programs, &kubeconfig).await?;
+        Ok(Self { supervisor: plane.supervisor, client, kubeconfig, clock, dilation })
     }
 }
 
@@ -232,7 +246,8 @@ impl ControlPlane<'_> {
     }
 
     async fn etcd(&mut self, client: u16, peer: u16) -> Result<(), LocalError> {
-        let (client, peer) = (format!("http://127.0.0.1:{client}"), format!("http://127.0.0.1:{peer}"));
+        // Everybody on the machine can reach a port: who reads the store must have its certificate.
+        let (client, peer) = (format!("https://127.0.0.1:{client}"), format!("http://127.0.0.1:{peer}"));
         let flags = [
             ("data-dir", self.folder.join("etcd").display().to_string()),
             ("listen-client-urls", client.clone()),
@@ -240,6 +255,10 @@ impl ControlPlane<'_> {
             ("listen-peer-urls", peer.clone()),
             ("initial-advertise-peer-urls", peer.clone()),
             ("initial-cluster", format!("default={peer}")),
+            ("cert-file", self.certificates.certificate("etcd").display().to_string()),
+            ("key-file", self.certificates.key("etcd").display().to_string()),
+            ("trusted-ca-file", self.certificates.certificate("etcd-ca").display().to_string()),
+            ("client-cert-auth", "true".to_owned()),
             // The data live as long as the processes.
             ("unsafe-no-fsync", "true".to_owned()),
             ("log-level", "warn".to_owned()),
@@ -251,7 +270,10 @@ impl ControlPlane<'_> {
         let certificate = |name: &str| self.certificates.certificate(name).display().to_string();
         let key = |name: &str| self.certificates.key(name).display().to_string();
         let flags = [
-            ("etcd-servers", format!("http://127.0.0.1:{etcd}")),
+            ("etcd-servers", format!("https://127.0.0.1:{etcd}")),
+            ("etcd-cafile", certificate("etcd-ca")),
+            ("etcd-certfile", certificate("etcd-client")),
+            ("etcd-keyfile", key("etcd-client")),
             ("secure-port", port.to_string()),
             ("bind-address", "127.0.0.1".to_owned()),
             ("advertise-address", "127.0.0.1".to_owned()),
@@ -328,7 +350,7 @@ pub(super) async fn await_text(
         loop {
             if let Some((name, status)) = supervisor.ended().into_iter().next() {
                 let log = log.with_file_name(format!("{name}.log"));
-                return Err(LocalError::Ended { name, status, log });
+                return Err(LocalError::ended(name, status, &log));
             }
             let request = http::Request::get(path).body(Vec::new()).expect("a path of our own is a good one");
             if client.request_text(request).await.is_ok() {
@@ -341,7 +363,7 @@ pub(super) async fn await_text(
         Err(LocalError::NotReady {
             what: what.to_owned(),
             seconds: READY_LIMIT.as_secs(),
-            log: log.to_owned(),
+            tail: log_tail(log),
         })
     })
 }
@@ -405,13 +427,4 @@ fn write_admission(folder: &Path) -> Result<(), LocalError> {
         fs::write(&path, text.to_string()).map_err(|source| LocalError::Folder { path, source })?;
     }
     Ok(())
-}
-
-/// Whether a start failed because a port was taken between its choice and its use.
-fn is_port_taken(error: &LocalError) -> bool {
-    let log = match error {
-        LocalError::Ended { log, .. } | LocalError::NotReady { log, .. } => log,
-        _ => return false,
-    };
-    fs::read_to_string(log).is_ok_and(|text| text.contains("address already in use"))
 }

@@ -6,6 +6,7 @@
 
 use std::fs::{self, File, TryLockError};
 use std::io;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use super::LocalError;
@@ -49,7 +50,8 @@ impl ClusterFolder {
         let door = File::create(cache.join("clusters.lock")).map_err(failed)?;
         door.lock().map_err(failed)?;
         sweep(&all);
-        match fs::create_dir(&path) {
+        // Keys and tokens lie in it: it is its owner's alone.
+        match fs::DirBuilder::new().mode(0o700).create(&path) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 return Err(LocalError::NameTaken(name.to_owned()));
             }
@@ -58,6 +60,25 @@ impl ClusterFolder {
         let lock = File::create(path.join(OWNER_LOCK)).map_err(failed)?;
         lock.lock().map_err(failed)?;
         Ok(Self { path, _lock: lock })
+    }
+
+    /// Whether some process found its port taken: it was free when it was chosen.
+    pub(super) fn is_a_port_taken(&self) -> bool {
+        let logs = self.entries().filter(|path| path.extension().is_some_and(|extension| extension == "log"));
+        logs.into_iter()
+            .any(|log| fs::read_to_string(log).is_ok_and(|text| text.contains("address already in use")))
+    }
+
+    /// Removes everything but the locks, for another try.
+    pub(super) fn clear(&self) {
+        for path in self.entries().filter(|path| path.extension().is_none_or(|extension| extension != "lock"))
+        {
+            let _ = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+        }
+    }
+
+    fn entries(&self) -> impl Iterator<Item = PathBuf> + use<> {
+        fs::read_dir(&self.path).into_iter().flatten().flatten().map(|entry| entry.path())
     }
 
     /// Where it is.
@@ -74,6 +95,12 @@ impl Drop for ClusterFolder {
     }
 }
 
+/// Whether whoever started the cluster is still there.
+#[must_use]
+pub(super) fn has_owner(path: &Path) -> bool {
+    !is_free(&path.join(OWNER_LOCK))
+}
+
 /// Whether nobody lives in a cluster's folder.
 #[must_use]
 pub(super) fn is_dead(path: &Path) -> bool {
@@ -82,7 +109,8 @@ pub(super) fn is_dead(path: &Path) -> bool {
 
 fn is_free(lock: &Path) -> bool {
     match File::open(lock) {
-        Ok(file) => !matches!(file.try_lock(), Err(TryLockError::WouldBlock)),
+        // A shared lock: two who look at the same moment must not see each other.
+        Ok(file) => !matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)),
         Err(error) => error.kind() == io::ErrorKind::NotFound,
     }
 }
@@ -119,6 +147,19 @@ mod tests {
         let living = ClusterFolder::create(cache.path(), "living").expect("a cluster folder");
         assert!(!dead.exists());
         assert!(living.path().exists());
+    }
+
+    #[test]
+    fn a_port_that_was_taken_is_seen_in_a_log_and_cleared_for_another_try() {
+        let cache = tempfile::tempdir().expect("a folder");
+        let folder = ClusterFolder::create(cache.path(), "one").expect("a cluster folder");
+        fs::write(folder.path().join("etcd.log"), "listening").expect("a log");
+        assert!(!folder.is_a_port_taken());
+        let log = folder.path().join("kube-scheduler.log");
+        fs::write(&log, "listen tcp 127.0.0.1:1: bind: address already in use").expect("a log");
+        assert!(folder.is_a_port_taken());
+        folder.clear();
+        assert!(!log.exists() && folder.path().join(OWNER_LOCK).exists());
     }
 
     #[test]

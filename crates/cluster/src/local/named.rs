@@ -150,20 +150,20 @@ pub async fn end(cache: &Path, name: &str) -> Result<(), LocalError> {
     let named = find(cache, name)?;
     let folder = cache.join("clusters").join(name);
     let holder = i32::try_from(named.holder).ok().and_then(Pid::from_raw);
-    // Its lock is held, so the process id is still the holder's.
-    if let Some(holder) = holder {
+    // While the owner's lock is held, the process id is still the holder's.
+    if let Some(holder) = holder.filter(|_| folder::has_owner(&folder)) {
         let _ = kill_process(holder, Signal::TERM);
     }
     if await_death(&folder).await.is_ok() {
         return Ok(());
     }
-    if let Some(holder) = holder {
+    if let Some(holder) = holder.filter(|_| folder::has_owner(&folder)) {
         let _ = kill_process(holder, Signal::KILL);
     }
     await_death(&folder).await.map_err(|_| LocalError::NotReady {
         what: format!("the end of cluster `{name}`"),
         seconds: 2 * END_LIMIT.as_secs(),
-        log: folder.join("holder.log"),
+        tail: String::new(),
     })?;
     let _ = fs::remove_dir_all(&folder);
     Ok(())

@@ -17,6 +17,10 @@ use super::folder::SUPERVISOR_LOCK;
 
 /// How long the supervisor may take to kill everything, in wall time.
 const END_LIMIT: Duration = Duration::from_secs(20);
+/// The same where nothing can be awaited.
+const DROP_LIMIT: Duration = Duration::from_secs(5);
+/// Pause between two looks whether it is gone.
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
 /// What to start.
 #[derive(Debug, Clone, Serialize)]
@@ -106,12 +110,6 @@ impl Supervisor {
         Ok(Self { child, orders, states, changed })
     }
 
-    /// The process id of the supervisor itself.
-    #[must_use]
-    pub(super) fn id(&self) -> Option<u32> {
-        self.child.id()
-    }
-
     /// Orders a start and waits until it is known whether the process runs.
     ///
     /// # Errors
@@ -124,7 +122,7 @@ impl Supervisor {
             match self.state(&name) {
                 Some(State::Running(pid)) => return Ok(pid),
                 Some(State::Ended(status)) => {
-                    return Err(LocalError::Ended { name, status, log: process.log });
+                    return Err(LocalError::ended(name, status, &process.log));
                 }
                 None => self.await_change().await?,
             }
@@ -178,5 +176,16 @@ impl Supervisor {
     async fn order(&mut self, order: &serde_json::Value) -> Result<(), LocalError> {
         let orders = self.orders.as_mut().ok_or(LocalError::SupervisorGone)?;
         orders.write_all(format!("{order}\n").as_bytes()).await.map_err(|_| LocalError::SupervisorGone)
+    }
+}
+
+/// Whoever drops it goes on only when the processes are gone, so that their folder can be removed.
+impl Drop for Supervisor {
+    fn drop(&mut self) {
+        self.orders = None;
+        let start = clock::wall::Stopwatch::start();
+        while matches!(self.child.try_wait(), Ok(None)) && start.elapsed() < DROP_LIMIT {
+            clock::wall::block(LOOK_AGAIN);
+        }
     }
 }

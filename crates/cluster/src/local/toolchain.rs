@@ -8,6 +8,16 @@ use tokio::process::Command;
 
 use super::LocalError;
 
+/// Runs a command in its own process group; a watcher kills the group when standard input ends. The
+/// watcher's standard input is named, since a shell gives background commands none.
+const LEASH: &str = "exec 3<&0
+(cat <&3 >/dev/null; kill -KILL 0) &
+watcher=$!
+\"$@\" </dev/null 3<&-
+code=$?
+kill $watcher
+exit $code";
+
 /// A Go toolchain that answered.
 #[derive(Debug, Clone)]
 pub(super) struct Go {
@@ -66,12 +76,29 @@ impl Go {
     #[must_use]
     pub(super) fn command(&self) -> Command {
         let mut command = Command::new(&self.program);
+        Self::settle(&mut command);
+        command
+    }
+
+    /// The same on a leash: when our end of its standard input closes, in whatever way we end, the
+    /// command and every compiler that it started are killed.
+    #[must_use]
+    pub(super) fn leashed_command(&self) -> Command {
+        let mut command = Command::new("sh");
+        command.args(["-c", LEASH, "sh"]).arg(&self.program).process_group(0);
+        Self::settle(&mut command);
+        command
+    }
+
+    fn settle(command: &mut Command) {
+        for variable in ["GOOS", "GOARCH", "GOEXPERIMENT", "GOAMD64", "GOARM64"] {
+            command.env_remove(variable);
+        }
         command
             .env("CGO_ENABLED", "0")
             .env("GOFLAGS", "")
             .env("GOWORK", "off")
             .env("GOTOOLCHAIN", "local")
             .kill_on_drop(true);
-        command
     }
 }
