@@ -14,12 +14,14 @@ use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
 
 use crate::check;
-use crate::problem::{Mark, Place, Problem, did_you_mean, sorted};
+use crate::problem::{Mark, Place, Problem, Span, did_you_mean, sorted};
 use crate::yaml::{self, Dialect, Entry, Kind, Node, Scalar, Value, shortened};
 
+mod address;
 mod environment;
 pub mod keda;
 pub mod kubernetes;
+mod private;
 mod target;
 mod verify;
 
@@ -35,6 +37,8 @@ pub struct Document {
     root: Node,
     value: Json,
     typed: Object,
+    /// From where in the file secrets could be seen.
+    secrets: Vec<Span>,
 }
 
 /// An object as far as it is understood.
@@ -134,9 +138,9 @@ impl Document {
         path.iter().try_fold(&self.root, |node, step| node.get(step)).and_then(Node::text).unwrap_or_default()
     }
 
-    fn new(file: &str, root: Node) -> Self {
+    fn new(file: &str, root: Node, secrets: Vec<Span>) -> Self {
         let value = root.to_json();
-        let mut document = Self { file: file.to_owned(), root, value, typed: Object::Other };
+        let mut document = Self { file: file.to_owned(), root, value, typed: Object::Other, secrets };
         document.typed = document.understood();
         document
     }
@@ -163,7 +167,8 @@ impl Document {
 /// # Errors
 /// Everything that is wrong with it, in the order of the file.
 pub fn load(file: &str, text: &str) -> Result<Vec<Document>, Vec<Problem>> {
-    let roots = yaml::parse(file, text, Dialect::Kubernetes)?;
+    let roots = yaml::parse(file, text, Dialect::Kubernetes)
+        .map_err(|problems| private::hide_unread(problems, text))?;
     // `---` at the end or twice in a row leaves nothing, which kubectl passes over too.
     let roots: Vec<Node> = roots.into_iter().filter(|root| !root.is_null()).collect();
     if roots.is_empty() {
@@ -171,13 +176,20 @@ pub fn load(file: &str, text: &str) -> Result<Vec<Document>, Vec<Problem>> {
         return Err(vec![Mark::START.of(file).problem("the file holds no object").with_hint(hint)]);
     }
     let problems: Vec<Problem> = roots.iter().flat_map(|root| problems_of(file, root)).collect();
+    let secrets = |root: &Node| private::spans(root, text);
     if problems.is_empty() {
-        return Ok(roots.into_iter().map(|root| Document::new(file, root)).collect());
+        let document = |root: Node| {
+            let secrets = secrets(&root);
+            Document::new(file, root, secrets)
+        };
+        return Ok(roots.into_iter().map(document).collect());
     }
-    Err(sorted(problems))
+    let secrets: Vec<Span> = roots.iter().flat_map(secrets).collect();
+    Err(private::hide_in(sorted(problems), &secrets))
 }
 
 fn problems_of(file: &str, root: &Node) -> Vec<Problem> {
+    let root = &private::redacted(root);
     let text = |key| root.get(key).and_then(Node::text);
     let (kind, api_version) = (text("kind").unwrap_or_default(), text("apiVersion").unwrap_or_default());
     let mut problems = match (kind, api_version) {
@@ -234,7 +246,8 @@ pub fn substitute(documents: &mut [Document], texts: &BTreeMap<String, String>) 
         for entry in body_mut(&mut document.root) {
             fill_in(&mut entry.node, texts, &mut counts);
         }
-        *document = Document::new(&document.file, document.root.clone());
+        let secrets = std::mem::take(&mut document.secrets);
+        *document = Document::new(&document.file, document.root.clone(), secrets);
     }
     counts
 }

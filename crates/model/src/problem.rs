@@ -45,6 +45,8 @@ pub struct Problem {
     pub message: String,
     /// What to do about it, if that is known.
     pub hint: Option<String>,
+    /// Whether the lines at the place hold a secret, and must not be shown.
+    pub private: bool,
 }
 
 /// `file:line:column: message`, and the hint on a line of its own.
@@ -65,7 +67,7 @@ impl Place {
     /// A mistake here.
     #[must_use]
     pub fn problem(&self, message: impl Into<String>) -> Problem {
-        Problem { place: self.clone(), message: message.into(), hint: None }
+        Problem { place: self.clone(), message: message.into(), hint: None, private: false }
     }
 }
 
@@ -74,6 +76,13 @@ impl Problem {
     #[must_use]
     pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
+        self
+    }
+
+    /// The same, without its place's lines being shown. What it says must tell no secret either.
+    #[must_use]
+    pub fn private(mut self) -> Self {
+        self.private = true;
         self
     }
 
@@ -109,7 +118,8 @@ pub(crate) fn sorted(mut problems: Vec<Problem>) -> Vec<Problem> {
     problems.dedup();
     if problems.len() > MOST_PROBLEMS {
         let more = problems.split_off(MOST_PROBLEMS);
-        problems.push(more[0].place.problem(format!("and {} mistakes from here on", more.len())));
+        let last = more[0].place.problem(format!("and {} mistakes from here on", more.len()));
+        problems.push(if more[0].private { last.private() } else { last });
     }
     problems
 }

@@ -14,7 +14,7 @@ organization:
   pools: [{ name: linux, id: 18 }]
 manifests: [agents.yml]
 substitute:
-  your organization: organization_url
+  https://dev.azure.com/your organization: organization_url
   your token: personal_access_token_base64
 load:
   - { at: 1m, duration: 5m }
@@ -315,7 +315,7 @@ fn a_secret_holds_base64() {
         lines(&manifest::check(&loaded.scenario, &loaded.places, &documents(AGENTS)).expect_err("a mistake"));
     assert_eq!(
         told,
-        "agents.yml:6:10: `your token` stands where base64 is expected\n  hint: substitute it by `personal_access_token_base64`\n"
+        "agents.yml:6:10: `token` must be base64, and `personal_access_token` would stand in it\n  hint: substitute it by `personal_access_token_base64`\n"
     );
 }
 
@@ -323,7 +323,7 @@ fn a_secret_holds_base64() {
 fn a_text_that_stands_nowhere_is_told_in_the_scenario() {
     assert_eq!(
         misfit("token: your token", "token: eW91ciB0b2tlbg=="),
-        "example.yaml:8:3: `your token` stands in no manifest: nothing to substitute\n"
+        "example.yaml:8:3: the text for `personal_access_token_base64` stands in no manifest\n  hint: write it exactly as it stands there\n"
     );
 }
 

@@ -2,9 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::address;
 use super::environment::{decoded, environment, values};
 use super::keda::{self, AZURE_PIPELINES, ScaledObject, Trigger};
 use super::kubernetes::{Container, PodSpec};
+use super::private;
 use super::target::Targets;
 use super::{Document, Object, body};
 use crate::load::Places;
@@ -24,11 +26,12 @@ pub fn check(scenario: &Scenario, places: &Places, documents: &[Document]) -> Re
     checker.objects_are_unique();
     checker.texts_occur();
     checker.secrets_are_base64();
+    checker.addresses_are_the_fake_s();
     checker.agents_join_known_pools();
     let target = checker.target();
     match target {
         Some(target) if checker.problems.is_empty() => Ok(target),
-        _ => Err(sorted(checker.problems)),
+        _ => Err(private::hide(sorted(checker.problems), documents)),
     }
 }
 
@@ -58,14 +61,22 @@ impl<'c> Checker<'c> {
 
     /// A text to be substituted that stands nowhere would leave a placeholder in place.
     fn texts_occur(&mut self) {
-        for text in self.scenario.substitute.keys() {
+        for (text, what) in &self.scenario.substitute {
             let mut texts = self.documents.iter().flat_map(Document::texts);
-            if !texts.any(|found| found.contains(text)) {
-                let message = format!("`{}` stands in no manifest: nothing to substitute", shortened(text));
-                let hint = did_you_mean(text, self.documents.iter().flat_map(Document::texts));
-                self.problems
-                    .push(self.places.key(&["substitute", text]).problem(message).with_hint_if(hint));
+            if texts.any(|found| found.contains(text)) {
+                continue;
             }
+            let place = self.places.key(&["substitute", text]);
+            self.problems.push(if *what == Substitute::OrganizationUrl {
+                let message = format!("`{}` stands in no manifest: nothing to substitute", shortened(text));
+                // What a Secret holds is not told, not even as a suggestion.
+                let open = self.documents.iter().filter(|document| document.secrets.is_empty());
+                place.problem(message).with_hint_if(did_you_mean(text, open.flat_map(Document::texts)))
+            } else {
+                // It may be a real token.
+                let message = format!("the text for `{}` stands in no manifest", named(*what));
+                place.problem(message).with_hint("write it exactly as it stands there").private()
+            });
         }
     }
 
@@ -79,16 +90,28 @@ impl<'c> Checker<'c> {
                 let mut filled = filled.peekable();
                 if filled.peek().is_none() && decoded(value).is_none() {
                     let hint = "put the value under `stringData`, or substitute it (`substitute:`)";
-                    self.problems.push(place.problem(format!("`{key}` is not base64")).with_hint(hint));
+                    let problem = place.problem(format!("`{key}` is not base64")).with_hint(hint);
+                    self.problems.push(problem.private());
                     continue;
                 }
-                for (text, what) in filled {
-                    if *what != Substitute::PersonalAccessTokenBase64 {
-                        let message = format!("`{}` stands where base64 is expected", shortened(text));
-                        let hint = "substitute it by `personal_access_token_base64`";
-                        self.problems.push(place.problem(message).with_hint(hint));
-                    }
+                for (_, what) in filled {
+                    let hint = match what {
+                        Substitute::PersonalAccessTokenBase64 => continue,
+                        Substitute::PersonalAccessToken => "substitute it by `personal_access_token_base64`",
+                        Substitute::OrganizationUrl => "put the value under `stringData`",
+                    };
+                    let message = format!("`{key}` must be base64, and `{}` would stand in it", named(*what));
+                    self.problems.push(place.problem(message).with_hint(hint).private());
                 }
+            }
+        }
+    }
+
+    fn addresses_are_the_fake_s(&mut self) {
+        for problem in address::problems(self.scenario, self.documents) {
+            // One mistake is told once.
+            if self.problems.iter().all(|told| told.place != problem.place) {
+                self.problems.push(problem);
             }
         }
     }
@@ -115,12 +138,17 @@ impl<'c> Checker<'c> {
         let at = container.env.iter().position(|variable| variable.name == POOL_VARIABLE);
         let at = at.map(|at| at.to_string());
         let inner = at.as_deref().map_or_else(|| vec!["envFrom"], |at| vec!["env", at, "value"]);
-        let path: Vec<&str> = path.iter().copied().chain(inner).collect();
-        let hint = did_you_mean(pool, names.iter().copied());
+        let inner: Vec<&str> = path.iter().copied().chain(inner).collect();
+        let found = address::variable(container, document, path, POOL_VARIABLE, self.documents);
+        let secret = found.iter().any(address::Found::is_secret);
+        let hint = did_you_mean(pool, names.iter().copied()).filter(|_| !secret);
         let hint = hint.unwrap_or_else(|| format!("the scenario declares {}", one_of(names)));
-        let message =
-            format!("agents would join pool `{}`, which the scenario does not declare", shortened(pool));
-        self.problems.push(document.place(&path).problem(message).with_hint(hint));
+        let message = if secret {
+            "agents would join a pool that the scenario does not declare".to_owned()
+        } else {
+            format!("agents would join pool `{}`, which the scenario does not declare", shortened(pool))
+        };
+        self.problems.push(document.place(&inner).problem(message).with_hint(hint));
     }
 
     /// Every run has a namespace of its own: what is in no manifest is not there.
@@ -313,6 +341,15 @@ impl<'c> Checker<'c> {
 fn did_you_mean_key(trigger: &Trigger, names: &[&str]) -> Option<String> {
     let written: BTreeSet<&str> = trigger.metadata.keys().map(String::as_str).collect();
     written.iter().find_map(|key| did_you_mean(key, names.iter().copied()))
+}
+
+/// What is filled in, as scenario files name it.
+fn named(what: Substitute) -> &'static str {
+    match what {
+        Substitute::OrganizationUrl => "organization_url",
+        Substitute::PersonalAccessToken => "personal_access_token",
+        Substitute::PersonalAccessTokenBase64 => "personal_access_token_base64",
+    }
 }
 
 /// The pods of an object, and where they stand in it.
