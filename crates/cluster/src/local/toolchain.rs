@@ -9,9 +9,10 @@ use tokio::process::Command;
 use super::LocalError;
 
 /// Runs a command in its own process group; a watcher kills the group when standard input ends. The
-/// watcher's standard input is named, since a shell gives background commands none.
+/// watcher's standard input is named, since a shell gives background commands none; its outputs are its
+/// own, since whoever reads the command's waits for their end.
 const LEASH: &str = "exec 3<&0
-(cat <&3 >/dev/null; kill -KILL 0) &
+(cat <&3; kill -KILL 0) >/dev/null 2>&1 &
 watcher=$!
 \"$@\" </dev/null 3<&-
 code=$?
