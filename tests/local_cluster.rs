@@ -68,8 +68,9 @@ fn await_state(what: &str, mut holds: impl FnMut() -> bool) {
 }
 
 /// Starts a run of the article and waits until its log says that it is in place.
-fn run_in_the_middle(folder: &Path) -> Child {
+fn run_in_the_middle(folder: &Path, options: &[&str]) -> Child {
     let child = poolproof(folder, &["run", &scenario("article.yaml"), "--on", "local"])
+        .args(options)
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
@@ -99,7 +100,7 @@ fn send(process: u32, signal: Signal) {
 fn a_killed_run_leaves_no_process_and_the_next_one_sweeps_its_folder() {
     let folder = tempfile::tempdir().expect("a folder");
     cache(folder.path());
-    let mut child = run_in_the_middle(folder.path());
+    let mut child = run_in_the_middle(folder.path(), &[]);
     assert!(processes_of(folder.path()).len() > 6, "a control plane runs");
     signal(&child, Signal::KILL);
     child.wait().expect("an end");
@@ -119,7 +120,7 @@ fn a_killed_run_leaves_no_process_and_the_next_one_sweeps_its_folder() {
 fn an_interrupted_run_cleans_up_and_says_so() {
     let folder = tempfile::tempdir().expect("a folder");
     cache(folder.path());
-    let mut child = run_in_the_middle(folder.path());
+    let mut child = run_in_the_middle(folder.path(), &[]);
     signal(&child, Signal::INT);
     let status = child.wait().expect("an end");
     assert_eq!(status.code(), Some(130));
@@ -187,7 +188,7 @@ fn text_of(output: &Output) -> String {
 fn a_speed_that_the_machine_cannot_hold_is_inconclusive() {
     let folder = tempfile::tempdir().expect("a folder");
     cache(folder.path());
-    let child = run_in_the_middle(folder.path());
+    let child = run_in_the_middle(folder.path(), &[]);
     let others: Vec<u32> =
         processes_of(folder.path()).into_iter().filter(|&process| process != child.id()).collect();
     for order in [Signal::STOP, Signal::CONT, Signal::STOP, Signal::CONT] {
@@ -253,6 +254,53 @@ fn the_supervisor_of_a_killed_holder_ends_the_cluster() {
     await_state("everything is gone", || processes_of(folder.path()).is_empty());
     let down = poolproof(folder.path(), &["cluster", "down", "--name", "held"]).output().expect("an output");
     assert_eq!(down.status.code(), Some(3), "there is none any more: {}", text_of(&down));
+}
+
+#[test]
+fn a_killed_build_leaves_no_compiler() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut child = poolproof(folder.path(), &["cluster", "build"])
+        .env("GOCACHE", folder.path().join("go"))
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the binary runs");
+    await_state("compilers run", || processes_of(folder.path()).len() > 4);
+    signal(&child, Signal::KILL);
+    child.wait().expect("an end");
+    await_state("everything is gone", || processes_of(folder.path()).is_empty());
+}
+
+#[test]
+fn what_a_killed_run_left_in_a_named_cluster_is_swept_by_the_next() {
+    let folder = tempfile::tempdir().expect("a folder");
+    cache(folder.path());
+    let up = poolproof(folder.path(), &["cluster", "up", "--name", "kept"]).output().expect("an output");
+    assert!(up.status.success(), "{}", text_of(&up));
+    let mut child = run_in_the_middle(folder.path(), &["--cluster", "kept"]);
+    signal(&child, Signal::KILL);
+    child.wait().expect("an end");
+    let names = || {
+        // `cluster up` says how to call kubectl.
+        let told = String::from_utf8_lossy(&up.stdout).into_owned();
+        let line = told.lines().find(|line| line.contains(" kubectl ")).expect("a command");
+        let mut words = line.split_whitespace();
+        let launcher = words.next().expect("a program");
+        let kubeconfig = words.nth(2).expect("a file");
+        let get = ["kubectl", "--kubeconfig", kubeconfig, "get", "namespaces,nodes", "-o", "name"];
+        let output = Command::new(launcher).args(get).output().expect("kubectl runs");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    assert!(names().contains("namespace/poolproof-article"), "{}", names());
+    let minimal = scenario("minimal.yaml");
+    let run = ["run", &minimal, "--on", "local", "--cluster", "kept", "--out", "second"];
+    let output = poolproof(folder.path(), &run).output().expect("an output");
+    assert!(output.status.success(), "{}", text_of(&output));
+    await_state("nothing of either run is left", || {
+        !names().contains("poolproof-") && !names().contains("node/article-")
+    });
+    let down = poolproof(folder.path(), &["cluster", "down", "--name", "kept"]).status().expect("a status");
+    assert!(down.success());
+    await_state("everything is gone", || processes_of(folder.path()).is_empty());
 }
 
 #[test]

@@ -103,7 +103,8 @@ pub(crate) struct RunArguments {
     /// A manifest instead of the scenario's; can be given more than once.
     #[arg(long, value_name = "FILE")]
     pub(crate) manifest: Vec<PathBuf>,
-    /// What your manifest leaves to its reader to fill in: TEXT=organization_url,
+    /// What your manifest leaves to its reader to fill in; TEXT is the placeholder that stands there,
+    /// which is logged, so never a secret: TEXT=organization_url,
     /// TEXT=personal_access_token or TEXT=personal_access_token_base64.
     #[arg(long, value_name = "TEXT=WHAT")]
     pub(crate) substitute: Vec<String>,
