@@ -102,9 +102,9 @@ pub async fn run(
     let path = request.folder.join(LOG);
     let log_error = |source| RunError::Log { path: path.clone(), source };
     std::fs::create_dir_all(&request.folder).map_err(log_error)?;
+    let recorder = Recorder::start(&path, engine.clock().now()).map_err(log_error)?;
     // A report says what became of the log beside it: an earlier one's is none of this.
     let _ = std::fs::remove_file(request.folder.join(REPORT));
-    let recorder = Recorder::start(&path, engine.clock().now()).map_err(log_error)?;
     observe(recorder.state());
     let mut run = Run { request, engine, server, recorder: &recorder, stop };
     let ended = run.live().await;

@@ -17,7 +17,10 @@ pub(crate) async fn check(command: CheckCommand) -> Outcome {
     let mut interrupted = interruption();
     let checked = tokio::select! {
         checked = entrypoint::check(Options { script: path, binary, arguments, only: step }) => checked,
-        _ = interrupted.wait_for(|&interrupted| interrupted) => return Ok(Exit::Interrupted),
+        _ = interrupted.wait_for(|&interrupted| interrupted) => {
+            live.finish();
+            return Ok(Exit::Interrupted);
+        }
     };
     live.finish();
     let report = checked.map_err(|error| match error {
