@@ -14,9 +14,28 @@ use std::process::{ExitStatus, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use tokio::process::{Child, ChildStdin, Command};
+use tokio::signal::unix::SignalKind;
 
 /// Removes the folder too, since a check that was killed cannot.
 const WATCHER: &str = r#"trap '' INT TERM HUP; read -r _; rm -rf -- "$1"; kill -KILL -- "-$$""#;
+
+/// The signals that a script is sent, by number and kind.
+const SIGNALS: [(u32, SignalKind); 2] = [(2, SignalKind::interrupt()), (15, SignalKind::terminate())];
+
+/// A shell cannot trap a signal that was ignored when it was started (bash(1), SIGNALS), and whatever a
+/// shell starts in the background begins with SIGINT ignored. A signal that this process hears,
+/// though, has its default again in what it starts (execve(2)).
+fn hear_what_is_ignored() -> io::Result<()> {
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
+    for (number, kind) in SIGNALS {
+        if ignored & (1 << (number - 1)) != 0 {
+            drop(tokio::signal::unix::signal(kind)?);
+        }
+    }
+    Ok(())
+}
 
 /// A running script and everything that it starts.
 #[derive(Debug)]
@@ -49,6 +68,7 @@ impl Script {
             .process_group(0)
             .kill_on_drop(true)
             .spawn()?;
+        hear_what_is_ignored()?;
         let leash = watcher.stdin.take();
         let leader = watcher.id().and_then(|id| i32::try_from(id).ok());
         let leader = leader.ok_or_else(|| io::Error::other("the watcher has no process id"))?;
