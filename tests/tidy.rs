@@ -5,19 +5,26 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Who may use whom, as ARCHITECTURE.md says.
-const MAY_USE: [(&str, &[&str]); 10] = [
+const MAY_USE: [(&str, &[&str]); 14] = [
     ("model", &[]),
     ("clock", &["model"]),
     ("azure-devops", &["model"]),
     ("kubelet", &["model"]),
+    ("keda", &["model"]),
+    ("hpa", &["model"]),
+    ("controllers", &["model"]),
+    ("twin", &["azure-devops", "controllers", "hpa", "keda", "kubelet", "model"]),
     ("verifier", &["model"]),
     ("server", &["azure-devops", "clock", "model"]),
     ("agent", &["azure-devops", "clock", "model"]),
     ("cluster", &["agent", "azure-devops", "kubelet", "clock", "model"]),
-    ("runner", &["agent", "azure-devops", "cluster", "clock", "kubelet", "model", "server"]),
+    ("runner", &["agent", "azure-devops", "cluster", "clock", "kubelet", "model", "server", "twin"]),
     (
         "cli",
-        &["agent", "azure-devops", "cluster", "clock", "kubelet", "model", "runner", "server", "verifier"],
+        &[
+            "agent", "azure-devops", "cluster", "clock", "hpa", "keda", "kubelet", "model", "runner", "server",
+            "twin", "verifier",
+        ],
     ),
 ];
 

@@ -1,0 +1,1 @@
+//! Kubernetes' controllers and scheduler decided, with the objects that they share.

@@ -1,0 +1,1 @@
+//! The HorizontalPodAutoscaler controller decided, as a pure state machine.

@@ -1,0 +1,3 @@
+//! The twin: a scenario in virtual time, on one thread, in milliseconds.
+
+pub mod node;
