@@ -418,6 +418,7 @@ mod tests {
         "type",
         "format",
         "minimum",
+        "maximum",
         "minItems",
         "properties",
         "additionalProperties",

@@ -398,6 +398,31 @@ pub enum Fact {
         /// Condition type to its status and reason, as `True/ValidMetricFound`.
         conditions: BTreeMap<String, String>,
     },
+    /// The HPA asked for an external metric, as the API server's audit log tells.
+    #[serde(rename = "hpa.read")]
+    HpaRead {
+        /// The metric's name.
+        metric: String,
+        /// The HTTP status of the answer.
+        status: u16,
+        /// From the request's arrival at the API server to the answer, in milliseconds of scenario time.
+        latency_ms: u64,
+        /// The metric's value in thousandths, if one was answered.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        value_milli: Option<i64>,
+    },
+    /// Somebody set a workload's replicas, as the API server's audit log tells.
+    #[serde(rename = "scale.written")]
+    ScaleWritten {
+        /// The workload, as `Deployment/name`.
+        workload: String,
+        /// Who: `hpa`, `keda`, or the user's name.
+        writer: String,
+        /// What it asked for.
+        replicas: u32,
+        /// The HTTP status of the answer: 409 if somebody else was faster.
+        status: u16,
+    },
     /// A condition of a KEDA object changed.
     #[serde(rename = "condition")]
     Condition {
@@ -427,6 +452,23 @@ pub enum Fact {
         message: String,
     },
 
+    /// A fault of the scenario begins, or a change is made.
+    #[serde(rename = "fault.on")]
+    FaultOn {
+        /// Which of the scenario's faults, from 0.
+        fault: u32,
+        /// What it is, in a few words.
+        what: String,
+        /// The pod or the node that it hits, if it hits one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        hits: Option<String>,
+    },
+    /// A fault of the scenario is over.
+    #[serde(rename = "fault.off")]
+    FaultOff {
+        /// Which of the scenario's faults, from 0.
+        fault: u32,
+    },
     /// How well clocks kept time since the last such event.
     #[serde(rename = "clock.quality")]
     ClockQuality {
@@ -450,9 +492,9 @@ pub enum Fact {
 /// Everything that was asked for.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RunStarted {
-    /// `local`; later `sim`, `kind` and `context`.
+    /// `sim` or `local`; later `kind` and `context`.
     pub engine: String,
-    /// How many times faster than the wall clock scenario time runs.
+    /// How many times faster than the wall clock scenario time runs; 0 where it is simulated.
     pub speed: u32,
     /// The seed that every random choice of the run comes from.
     pub seed: u64,
@@ -513,6 +555,12 @@ pub struct ScaleTarget {
     /// scalingStrategy.strategy of a ScaledJob.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub strategy: Option<String>,
+    /// The KEDA object's spec as it was written, without the pods of a ScaledJob.
+    #[serde(default, skip_serializing_if = "serde_json::Value::is_null")]
+    pub spec: serde_json::Value,
+    /// Its annotations.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub annotations: BTreeMap<String, String>,
     /// KEDA's version.
     pub keda: String,
     /// Kubernetes' version.

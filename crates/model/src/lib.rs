@@ -6,6 +6,7 @@
 
 mod check;
 pub mod event;
+pub mod fault;
 pub mod instant;
 pub mod load;
 pub mod manifest;

@@ -4,6 +4,8 @@
 //! the file must not hide one here. What the schema already complains of (a
 //! field of the wrong type, a missing one) they pass over in silence.
 
+mod faults;
+
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
@@ -32,6 +34,7 @@ pub(crate) fn check(file: &str, root: &Node) -> Vec<Problem> {
     rules.manifests(root);
     rules.cluster(root);
     rules.load(root);
+    rules.faults(root);
     rules.end(root);
     rules.expectations(root);
     rules.known_bad(root);
@@ -137,10 +140,12 @@ impl Rules<'_> {
             self.positive(burst, "builds", MOST_JOBS);
             self.positive(burst, "jobs", MOST_JOBS);
             self.some_time(burst, "duration");
+            self.repeated(burst);
             self.pool_of(root, burst);
             self.in_time(root, burst);
             let count = |field| burst.get(field).and_then(whole).unwrap_or(1);
-            jobs_total = jobs_total.saturating_add(count("builds").saturating_mul(count("jobs")));
+            let jobs = count("builds").saturating_mul(count("jobs")).saturating_mul(count("times"));
+            jobs_total = jobs_total.saturating_add(jobs);
             for demand in burst.get("demands").map_or(&[][..], Node::items) {
                 if let Some(text) = demand.text().filter(|text| !is_demand(text)) {
                     let message = format!("`{}` is not a demand", shortened(text));
@@ -152,6 +157,23 @@ impl Rules<'_> {
         if jobs_total > MOST_JOBS {
             let message = format!("{jobs_total} jobs are too many: at most {MOST_JOBS} in a scenario");
             self.report(load.key_mark, message, None);
+        }
+    }
+
+    /// `every` and `times` belong together.
+    fn repeated(&mut self, burst: &Node) {
+        self.positive(burst, "times", MOST_JOBS);
+        self.some_time(burst, "every");
+        match (burst.entry("every"), burst.entry("times")) {
+            (Some(every), None) => {
+                let hint = "add `times: 10`, for example".to_owned();
+                self.report(every.key_mark, "how often? `every` needs `times`", Some(hint));
+            }
+            (None, Some(times)) => {
+                let hint = "add `every: 1m`, for example".to_owned();
+                self.report(times.key_mark, "how far apart? `times` needs `every`", Some(hint));
+            }
+            _ => {}
         }
     }
 
@@ -176,7 +198,10 @@ impl Rules<'_> {
     /// A burst that comes after the end, or jobs that cannot end before it.
     fn in_time(&mut self, root: &Node, burst: &Node) {
         let Some(at_most) = parsed::<Millis>(root.get("at_most")) else { return };
-        let Some(at) = parsed::<Millis>(burst.get("at")) else { return };
+        let Some(first) = parsed::<Millis>(burst.get("at")) else { return };
+        let every = parsed::<Millis>(burst.get("every")).unwrap_or_default();
+        let again = burst.get("times").and_then(whole).unwrap_or(1).saturating_sub(1);
+        let at = Millis(first.0.saturating_add(every.0.saturating_mul(again)));
         let mark = burst.entry("at").map_or(burst.mark, Entry::mark);
         let until = root.get("until").and_then(|until| parsed::<Millis>(Some(until)));
         let end = until.map_or(at_most, |until| until.min(at_most));

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::fault::Fault;
 use crate::instant::{Millis, MillisRange};
 
 /// A scenario: one load on one or more agent pools, and what must come of it.
@@ -35,6 +36,9 @@ pub struct Scenario {
     pub agents: Agents,
     /// When builds are queued.
     pub load: Vec<Burst>,
+    /// What goes wrong, and what is changed in mid-run.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub faults: Vec<Fault>,
     /// When the run ends: `settled`, or a duration.
     #[serde(default)]
     pub until: Until,
@@ -218,6 +222,12 @@ impl Default for Agents {
 pub struct Burst {
     /// When, from the moment that everything is in place.
     pub at: Millis,
+    /// How long after that it comes again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub every: Option<Millis>,
+    /// How often it comes in all, if it comes again.
+    #[serde(default = "one")]
+    pub times: u32,
     /// How many builds.
     #[serde(default = "one")]
     pub builds: u32,

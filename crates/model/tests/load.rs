@@ -315,3 +315,65 @@ proptest::proptest! {
         }
     }
 }
+
+const WITH_FAULTS: &str = "\
+name: faults
+about: Everything that can go wrong.
+organization: { pools: [{ name: linux, id: 7 }] }
+manifests: [agents.yml]
+load:
+  - { at: 1m, every: 30s, times: 4, duration: 1m }
+faults:
+  - service: { from: 1m, to: 2m, route: job_requests, answer: 503, delay: 2s }
+  - service: { from: 1m, to: 2m, answer: sign_in_page }
+  - restart: { at: 2m, what: keda_operator }
+  - pod_kill: { at: 2m, pod: busy }
+  - pod_delete: { at: 2m }
+  - node_loss: { from: 3m, to: 4m, node: 2 }
+  - edit: { at: 3m, object: ScaledObject/agents, patch: { spec: { maxReplicaCount: 2 } } }
+  - keda_upgrade: { at: 4m, version: 2.21.0 }
+at_most: 25m
+";
+
+#[test]
+fn faults_are_read_as_written() {
+    let scenario = load::scenario("faults.yaml", WITH_FAULTS).expect("a good scenario");
+    let whats: Vec<String> = scenario.faults.iter().map(model::fault::Fault::what).collect();
+    assert_eq!(
+        whats,
+        [
+            "jobrequests: answers 503, after 2s",
+            "every request: answers 203, a sign-in page",
+            "keda-operator restarts",
+            "the oldest busy pod is killed",
+            "the oldest running pod is deleted",
+            "node 2 is lost",
+            "ScaledObject/agents is changed",
+            "KEDA becomes 2.21.0",
+        ]
+    );
+    let text = serde_json::to_value(&scenario).expect("JSON");
+    let again: model::Scenario = serde_json::from_value(text).expect("a scenario");
+    assert_eq!(scenario, again);
+}
+
+#[test]
+fn a_fault_that_cannot_be_is_refused() {
+    for (good, bad, message) in [
+        ("answer: 503, delay: 2s", "answer: 200", "`answer` must be a status from 400 to 599, not 200"),
+        ("route: job_requests, answer: 503, delay: 2s", "route: job_requests", "this fault changes nothing"),
+        ("from: 1m, to: 2m, route", "from: 2m, to: 2m, route", "`to` (2m) must be later than `from` (2m)"),
+        ("at: 2m, what", "at: 25m, what", "a fault at 25m never comes: the run ends at 25m at the latest"),
+        ("node: 2 }", "node: 4 }", "there is no node 4: the cluster has 3"),
+        ("ScaledObject/agents", "agents", "`object` must be a kind and a name"),
+        ("version: 2.21.0", "version: latest", "`version`: `latest` is not a version"),
+        (", times: 4", "", "how often? `every` needs `times`"),
+        ("pod: busy", "pod: lazy", "lazy"),
+    ] {
+        let text = WITH_FAULTS.replacen(good, bad, 1);
+        assert_ne!(text, WITH_FAULTS, "{good}");
+        let problems = load::scenario("faults.yaml", &text).expect_err(bad);
+        let found = problems.iter().any(|problem| problem.to_string().contains(message));
+        assert!(found && problems.len() == 1, "{bad}: {problems:?}");
+    }
+}

@@ -49,14 +49,17 @@ pub fn plan(scenario: &Scenario, seed: u64) -> Plan {
     let mut plan = Plan { definitions: Vec::new(), builds: Vec::new() };
     for (at, burst) in scenario.load.iter().enumerate() {
         let burst_name = format!("burst-{}", at + 1);
-        for build in 1..=burst.builds {
+        let exact = burst.duration.least == burst.duration.most;
+        let every = burst.every.unwrap_or_default();
+        for build in 1..=burst.builds.saturating_mul(burst.times) {
             let drawn = (0..burst.jobs).map(|_| burst.duration.draw(&mut durations)).collect();
-            let exact = burst.duration.least == burst.duration.most;
             let name = if exact { burst_name.clone() } else { format!("{burst_name}-build-{build}") };
             if !exact || build == 1 {
                 plan.definitions.push(definition(scenario, burst, name.clone(), drawn));
             }
-            plan.builds.push(PlannedBuild { at: burst.at, definition: name, jobs: burst.jobs });
+            let before = u64::from((build - 1) / burst.builds);
+            let at = Millis(burst.at.0.saturating_add(every.0.saturating_mul(before)));
+            plan.builds.push(PlannedBuild { at, definition: name, jobs: burst.jobs });
         }
     }
     plan.builds.sort_by_key(|build| build.at);
@@ -152,10 +155,13 @@ at_most: 25m
     }
 
     prop_compose! {
-        fn a_burst()(at in 0_u64..600, builds in 1_u32..6, jobs in 1_u32..6, least in 1_u64..300, width in 0_u64..300)
+        fn a_burst()(at in 0_u64..600, builds in 1_u32..6, jobs in 1_u32..6,
+            every in 1_u64..60, times in 1_u32..4, least in 1_u64..300, width in 0_u64..300)
             -> Burst {
             let duration = MillisRange { least: Millis::seconds(least), most: Millis::seconds(least + width) };
-            Burst { at: Millis::seconds(at), builds, jobs, duration, demands: Vec::new(), pool: Some("linux".to_owned()) }
+            let pool = Some("linux".to_owned());
+            let every = Some(Millis::seconds(every));
+            Burst { at: Millis::seconds(at), every, times, builds, jobs, duration, demands: Vec::new(), pool }
         }
     }
 
@@ -180,7 +186,7 @@ at_most: 25m
             prop_assert_eq!(&plan, &super::plan(&scenario, seed));
             prop_assert!(plan.builds.is_sorted_by_key(|build| build.at));
 
-            let asked: u64 = scenario.load.iter().map(|burst| u64::from(burst.builds) * u64::from(burst.jobs)).sum();
+            let asked: u64 = scenario.load.iter().map(|burst| u64::from(burst.builds * burst.times) * u64::from(burst.jobs)).sum();
             prop_assert_eq!(plan.jobs(), asked);
 
             let names: BTreeSet<&str> = plan.definitions.iter().map(|definition| definition.name.as_str()).collect();

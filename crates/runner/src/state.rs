@@ -191,6 +191,8 @@ mod tests {
             behavior: None,
             stabilization_s: 300,
             strategy: None,
+            spec: serde_json::Value::Null,
+            annotations: BTreeMap::new(),
             keda: "2.21.0".into(),
             kubernetes: "1.35.4".into(),
         }))

@@ -46,6 +46,7 @@ fn scenario() -> Scenario {
         cluster: Cluster::default(),
         agents: Agents::default(),
         load: Vec::<Burst>::new(),
+        faults: Vec::new(),
         until: Until::Settled,
         at_most: Millis::minutes(25),
         expect: Vec::new(),
@@ -75,6 +76,8 @@ impl Log {
             behavior: None,
             stabilization_s: 300,
             strategy: None,
+            spec: serde_json::Value::Null,
+            annotations: BTreeMap::new(),
             keda: "2.21.0".into(),
             kubernetes: "1.35.4".into(),
         };

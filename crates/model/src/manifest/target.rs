@@ -1,5 +1,7 @@
 //! What KEDA scales, with every default filled in.
 
+use std::collections::BTreeMap;
+
 use super::keda::{
     self, DEFAULT_COOLDOWN_PERIOD_S, DEFAULT_INITIAL_COOLDOWN_PERIOD_S, DEFAULT_MAX_REPLICA_COUNT,
     DEFAULT_METRIC_TYPE, DEFAULT_MIN_REPLICA_COUNT, DEFAULT_POLLING_INTERVAL_S, DEFAULT_STABILIZATION_S,
@@ -49,6 +51,10 @@ pub struct Targets {
     pub stabilization_s: u64,
     /// A ScaledJob's strategy.
     pub strategy: Option<String>,
+    /// Its spec as it was written, without the pods of a ScaledJob: their environment may hold a secret.
+    pub spec: serde_json::Value,
+    /// Its annotations.
+    pub annotations: BTreeMap<String, String>,
 }
 
 impl Targets {
@@ -78,6 +84,8 @@ impl Targets {
             stabilization_s: window.and_then(serde_json::Value::as_u64).unwrap_or(DEFAULT_STABILIZATION_S),
             behavior,
             strategy: None,
+            spec: serde_json::Value::Null,
+            annotations: object.metadata.annotations.clone(),
         }
     }
 
@@ -102,7 +110,19 @@ impl Targets {
             behavior: None,
             stabilization_s: 0,
             strategy: Some(strategy.filter(|name| !name.is_empty()).unwrap_or(DEFAULT_STRATEGY).to_owned()),
+            spec: serde_json::Value::Null,
+            annotations: object.metadata.annotations.clone(),
         }
+    }
+
+    /// The same with the spec as it was written, for whoever has to follow it exactly.
+    #[must_use]
+    pub(super) fn written(mut self, document: &serde_json::Value) -> Self {
+        self.spec = document.get("spec").cloned().unwrap_or_default();
+        if let Some(spec) = self.spec.as_object_mut() {
+            spec.remove("jobTargetRef");
+        }
+        self
     }
 
     /// From TERM to KILL in seconds, for the pods.
@@ -137,6 +157,8 @@ impl Targets {
             behavior: self.behavior.clone(),
             stabilization_s: self.stabilization_s,
             strategy: self.strategy.clone(),
+            spec: self.spec.clone(),
+            annotations: self.annotations.clone(),
             keda: keda.to_owned(),
             kubernetes: kubernetes.to_owned(),
         }

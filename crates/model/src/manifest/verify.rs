@@ -213,11 +213,11 @@ impl<'c> Checker<'c> {
                 self.triggers(document, &object.spec.triggers);
                 self.counts(document, object);
                 let grace_s = self.workload(document, object)?;
-                Some(Targets::of_scaled_object(object, grace_s))
+                Some(Targets::of_scaled_object(object, grace_s).written(document.value()))
             }
             Object::ScaledJob(object) => {
                 self.triggers(document, &object.spec.triggers);
-                Some(Targets::of_scaled_job(object))
+                Some(Targets::of_scaled_job(object).written(document.value()))
             }
             _ => None,
         }

@@ -1,0 +1,252 @@
+//! What goes wrong in a scenario, and when: faults of the service, of KEDA and
+//! Kubernetes, of nodes and pods, and changes that somebody makes in mid-run.
+//!
+//! All times count from the moment that everything is in place, as the load's do.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::instant::Millis;
+
+/// One fault, or one change.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Fault {
+    /// Azure DevOps answers otherwise for a while.
+    Service(ServiceFault),
+    /// A program of the cluster is killed and started again.
+    Restart(Restart),
+    /// The processes of a pod's containers are killed.
+    PodKill(PodFault),
+    /// Somebody deletes a pod.
+    PodDelete(PodFault),
+    /// A node and everything on it vanishes without a word.
+    NodeLoss(NodeLoss),
+    /// Somebody changes an object.
+    Edit(Edit),
+    /// Another version of KEDA takes over.
+    KedaUpgrade(KedaUpgrade),
+}
+
+impl Fault {
+    /// When it begins.
+    #[must_use]
+    pub fn at(&self) -> Millis {
+        match self {
+            Self::Service(fault) => fault.from,
+            Self::Restart(restart) => restart.at,
+            Self::PodKill(fault) | Self::PodDelete(fault) => fault.at,
+            Self::NodeLoss(loss) => loss.from,
+            Self::Edit(edit) => edit.at,
+            Self::KedaUpgrade(upgrade) => upgrade.at,
+        }
+    }
+
+    /// When it ends, if it lasts.
+    #[must_use]
+    pub fn until(&self) -> Option<Millis> {
+        match self {
+            Self::Service(fault) => Some(fault.to),
+            Self::NodeLoss(loss) => loss.to,
+            _ => None,
+        }
+    }
+
+    /// It, in a few words.
+    #[must_use]
+    pub fn what(&self) -> String {
+        match self {
+            Self::Service(fault) => fault.what(),
+            Self::Restart(Restart { what: Program::KedaOperator, .. }) => "keda-operator restarts".to_owned(),
+            Self::Restart(Restart { what: Program::KubeControllerManager, .. }) => {
+                "kube-controller-manager restarts".to_owned()
+            }
+            Self::PodKill(fault) => format!("{} is killed", fault.pod.what()),
+            Self::PodDelete(fault) => format!("{} is deleted", fault.pod.what()),
+            Self::NodeLoss(loss) => format!("node {} is lost", loss.node),
+            Self::Edit(edit) => format!("{} is changed", edit.object),
+            Self::KedaUpgrade(upgrade) => format!("KEDA becomes {}", upgrade.version),
+        }
+    }
+}
+
+/// Azure DevOps answers otherwise for a while.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ServiceFault {
+    /// From when.
+    pub from: Millis,
+    /// Until when.
+    pub to: Millis,
+    /// Which requests.
+    #[serde(default)]
+    pub route: Route,
+    /// What is answered instead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answer: Option<ServiceAnswer>,
+    /// How much later it answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delay: Option<Millis>,
+}
+
+impl ServiceFault {
+    fn what(&self) -> String {
+        let route = match self.route {
+            Route::All => "every request",
+            Route::Pools => "pools",
+            Route::JobRequests => "jobrequests",
+            Route::Agents => "agents",
+            Route::Sessions => "sessions",
+            Route::Messages => "messages",
+        };
+        let answer = self.answer.map(|answer| match answer {
+            ServiceAnswer::Status(status) => format!("answers {status}"),
+            ServiceAnswer::Named(NamedAnswer::SignInPage) => "answers 203, a sign-in page".to_owned(),
+            ServiceAnswer::Named(NamedAnswer::Malformed) => "answers 200 and broken JSON".to_owned(),
+            ServiceAnswer::Named(NamedAnswer::Stale) => "answers as it did when the fault began".to_owned(),
+            ServiceAnswer::Named(NamedAnswer::Hang) => "never answers".to_owned(),
+        });
+        match (answer, self.delay) {
+            (Some(answer), Some(delay)) => format!("{route}: {answer}, after {delay}"),
+            (Some(answer), None) => format!("{route}: {answer}"),
+            (None, delay) => format!("{route}: answers after {}", delay.unwrap_or_default()),
+        }
+    }
+}
+
+/// Which requests a fault of the service is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Route {
+    /// Every one.
+    #[default]
+    All,
+    /// A pool, or the list of pools: what KEDA asks to learn a pool's id.
+    Pools,
+    /// The list of a pool's job requests, which KEDA counts.
+    JobRequests,
+    /// A pool's agents: registered, listed, removed.
+    Agents,
+    /// An agent's session: opened, closed.
+    Sessions,
+    /// An agent's messages: polled, deleted.
+    Messages,
+}
+
+/// What the service answers instead.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum ServiceAnswer {
+    /// This HTTP status, with the body that goes with it.
+    Status(u16),
+    /// Something else.
+    Named(NamedAnswer),
+}
+
+/// An answer that is more than a status.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum NamedAnswer {
+    /// 203 and a page in HTML, as for a token that is no good.
+    SignInPage,
+    /// 200 and JSON that breaks off.
+    Malformed,
+    /// The answer of the moment when the fault began.
+    Stale,
+    /// None, until the caller gives up.
+    Hang,
+}
+
+/// A program of the cluster is killed and started again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Restart {
+    /// When.
+    pub at: Millis,
+    /// Which.
+    pub what: Program,
+}
+
+/// A program of the cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Program {
+    /// KEDA's operator: its loops and caches are gone.
+    KedaOperator,
+    /// Kubernetes' controllers: the HPA's history and every back-off are gone.
+    KubeControllerManager,
+}
+
+/// Something happens to one pod.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PodFault {
+    /// When.
+    pub at: Millis,
+    /// To which: the oldest that fits.
+    #[serde(default)]
+    pub pod: WhichPod,
+}
+
+/// Which pods fit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum WhichPod {
+    /// One whose agent has a job.
+    Busy,
+    /// One whose agent listens and has none.
+    Idle,
+    /// Any that runs.
+    #[default]
+    Any,
+}
+
+impl WhichPod {
+    fn what(self) -> &'static str {
+        match self {
+            Self::Busy => "the oldest busy pod",
+            Self::Idle => "the oldest idle pod",
+            Self::Any => "the oldest running pod",
+        }
+    }
+}
+
+/// A node and everything on it vanishes without a word.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NodeLoss {
+    /// From when.
+    pub from: Millis,
+    /// When it is back, with nothing on it; never, if this is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<Millis>,
+    /// Which node, counted from 1.
+    #[serde(default = "first")]
+    pub node: u32,
+}
+
+fn first() -> u32 {
+    1
+}
+
+/// Somebody changes an object.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Edit {
+    /// When.
+    pub at: Millis,
+    /// Which object of the manifests, as `ScaledObject/name`.
+    pub object: String,
+    /// What is merged into it: a JSON merge patch.
+    pub patch: serde_json::Map<String, serde_json::Value>,
+}
+
+/// Another version of KEDA takes over.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct KedaUpgrade {
+    /// When.
+    pub at: Millis,
+    /// Which version.
+    pub version: String,
+}
