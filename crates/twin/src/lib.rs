@@ -1,3 +1,4 @@
 //! The twin: a scenario in virtual time, on one thread, in milliseconds.
 
+pub mod manifests;
 pub mod node;
