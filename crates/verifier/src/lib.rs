@@ -5,6 +5,9 @@
 //! kubelet and Azure DevOps, each cited where it is used, and shares no code with
 //! what produced the log: an oracle that does agrees with its bugs.
 //!
+//! [`explain()`] tells from the same history why replicas were what they were, and
+//! [`diff()`] holds two logs of one scenario side by side.
+//!
 //! Reading order: [`report`] (what comes out), `history` (what the log says),
 //! `bounds` (what the documentation allows), `rules` (one file a noun), `verdict`.
 //!
@@ -13,6 +16,8 @@
 mod aggregate;
 mod bounds;
 mod count;
+pub mod diff;
+pub mod explain;
 mod history;
 mod hpa;
 mod log;
@@ -34,6 +39,8 @@ mod testing;
 mod whole_runs;
 
 pub use aggregate::{Aggregate, RuleShare, aggregate};
+pub use diff::{Difference, Likeness, diff, diff_within};
+pub use explain::{Explanation, explain};
 pub use log::{LogError, read_log};
 pub use report::{Finding, Report, Severity, Verdict};
 pub use rules::{Rule, rules};

@@ -141,7 +141,8 @@ fn rules_of<'a>(findings: impl IntoIterator<Item = &'a Finding>) -> Vec<&'a str>
     rules
 }
 
-fn run(history: &History) -> Run {
+/// What ran.
+pub(crate) fn run(history: &History) -> Run {
     let outcome = history.finished.as_ref().map(|(_, outcome, _)| *outcome);
     let ended = history.end;
     let Some(started) = &history.started else { return Run { outcome, ended, ..Run::default() } };

@@ -1,6 +1,8 @@
 //! A report as text for a terminal: the verdict first, then what it rests on.
 
 mod chart;
+mod difference;
+mod explanation;
 mod table;
 mod text;
 
