@@ -1,0 +1,193 @@
+//! How many replicas an HPA wants: the whole decision of one sync.
+
+use std::fmt;
+
+use model::{Instant, Millis};
+
+use crate::history::History;
+use crate::rules::KubernetesRules;
+use crate::spec::{HpaSpec, PolicyKind};
+use crate::status::Conditions;
+
+/// What the controller sees of the scaled workload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct View {
+    /// `spec.replicas` of the scale.
+    pub spec_replicas: i32,
+    /// `status.replicas` of the scale, which lags.
+    pub status_replicas: i32,
+    /// Pods that the selector finds, whatever their phase, terminating ones too. Only for `Value`.
+    pub pods: i32,
+    /// Those of them that are Running and Ready, terminating or not. Only for `Value`.
+    pub ready: i32,
+}
+
+/// The answer for a metric: its value in thousandths, or nothing if the read failed.
+pub type Answer = Option<i64>;
+
+/// What one sync wants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Desired {
+    /// What is to be written, if it differs from what is there.
+    pub replicas: i32,
+    /// What the metrics ask for, before windows and limits; what is there if no metric was read.
+    pub raw: i32,
+    /// Why.
+    pub because: Because,
+    /// The conditions that this sync sets before it writes.
+    pub conditions: Conditions,
+}
+
+/// Why an HPA wants so many replicas.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Because {
+    /// There are none: the HPA leaves that to KEDA.
+    Zero,
+    /// More than maxReplicas: down to it at once, without a read.
+    AboveMax {
+        /// What is there.
+        current: i32,
+        /// maxReplicas.
+        max: i32,
+    },
+    /// Fewer than minReplicas: up to it at once, without a read.
+    BelowMin {
+        /// What is there.
+        current: i32,
+        /// minReplicas.
+        min: i32,
+    },
+    /// No metric could be read, or some could not and the others ask for less than is there.
+    Unread {
+        /// The first that could not be read, from zero.
+        metric: usize,
+    },
+    /// What the metrics ask for.
+    Wanted {
+        /// That.
+        wanted: i32,
+        /// Whether the usage is within the tolerance, so that no change is asked for.
+        tolerated: bool,
+    },
+    /// A recommendation of the last minutes was higher.
+    Held {
+        /// What the metrics ask for.
+        wanted: i32,
+        /// What was recommended, or what is there if that is less.
+        held: i32,
+        /// How far back recommendations count.
+        window: Millis,
+    },
+    /// A recommendation of the last minutes was lower.
+    HeldBack {
+        /// What the metrics ask for.
+        wanted: i32,
+        /// What was recommended, or what is there if that is more.
+        held: i32,
+        /// How far back recommendations count.
+        window: Millis,
+    },
+    /// Without a behavior, one sync at the most doubles, or grows to four.
+    Doubling {
+        /// What is wanted.
+        wanted: i32,
+        /// What is there.
+        current: i32,
+        /// What is allowed.
+        limit: i32,
+    },
+    /// A policy allows no more growth.
+    Policy {
+        /// What is wanted.
+        wanted: i32,
+        /// What it was at the start of the policy's period.
+        start: i32,
+        /// What is counted.
+        kind: PolicyKind,
+        /// The policy's value, negative if it is one for shrinking.
+        value: i32,
+        /// What is allowed.
+        limit: i32,
+    },
+    /// selectPolicy is Disabled in this direction.
+    Disabled {
+        /// What is wanted.
+        wanted: i32,
+        /// What is there.
+        current: i32,
+    },
+    /// maxReplicas.
+    Max {
+        /// What is wanted.
+        wanted: i32,
+        /// maxReplicas.
+        max: i32,
+    },
+    /// minReplicas.
+    Min {
+        /// What is wanted.
+        wanted: i32,
+        /// minReplicas.
+        min: i32,
+    },
+}
+
+impl fmt::Display for Because {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::Zero => write!(f, "no replicas, so the HPA is disabled"),
+            Self::AboveMax { current, max } => write!(f, "{current} are more than maxReplicas {max}"),
+            Self::BelowMin { current, min } => write!(f, "{current} are fewer than minReplicas {min}"),
+            Self::Unread { metric } => write!(f, "metric {metric} could not be read"),
+            Self::Wanted { wanted, tolerated: false } => write!(f, "{wanted} wanted"),
+            Self::Wanted { wanted, tolerated: true } => write!(f, "{wanted} are within the tolerance"),
+            Self::Held { wanted, held, window } => {
+                write!(f, "{wanted} wanted, {held} held by a recommendation of the last {window}")
+            }
+            Self::HeldBack { wanted, held, window } => {
+                write!(f, "{wanted} wanted, held back at {held} by a recommendation of the last {window}")
+            }
+            Self::Doubling { wanted, current, limit } if current > limit / 2 => {
+                write!(f, "{wanted} wanted, growth limit {limit}")
+            }
+            Self::Doubling { wanted, current, limit } if current * 2 == limit => {
+                write!(f, "{wanted} wanted, growth limit 2x{current} = {limit}")
+            }
+            Self::Doubling { wanted, limit, .. } => write!(f, "{wanted} wanted, growth limit {limit}"),
+            Self::Policy { wanted, start, kind: PolicyKind::Pods, value, limit } => {
+                write!(f, "{wanted} wanted, policy {start}{value:+} = {limit}")
+            }
+            Self::Policy { wanted, start, kind: PolicyKind::Percent, value, limit } => {
+                write!(f, "{wanted} wanted, policy {start}{value:+}% = {limit}")
+            }
+            Self::Disabled { wanted, current } => {
+                write!(f, "{wanted} wanted, selectPolicy is Disabled: {current} stay")
+            }
+            Self::Max { wanted, max } => write!(f, "{wanted} wanted, maxReplicas {max}"),
+            Self::Min { wanted, min } => write!(f, "{wanted} wanted, minReplicas {min}"),
+        }
+    }
+}
+
+/// Decides one sync, and records its recommendation in `history`.
+///
+/// `metrics` has an answer for each metric of `spec`; it is not looked at if the replicas are none or
+/// outside of min and max, since then nothing is read. The caller tells [`History::scaled`] what it
+/// wrote. Source: Kubernetes 1.35.4, `pkg/controller/podautoscaler/horizontal.go`, `reconcileAutoscaler`.
+pub fn desired(
+    spec: &HpaSpec,
+    rules: &KubernetesRules,
+    history: &mut History,
+    now: Instant,
+    view: &View,
+    metrics: &[Answer],
+) -> Desired {
+    let _ = (spec, rules, metrics);
+    history.first_seen(now, view.spec_replicas);
+    Desired {
+        replicas: view.spec_replicas,
+        raw: view.spec_replicas,
+        because: Because::Zero,
+        conditions: Conditions::default(),
+    }
+}
