@@ -19,16 +19,13 @@
 
 mod dates;
 mod environment;
-mod expansion;
 mod heartbeat;
 mod lean;
 mod objects;
 mod pod_workers;
-mod quantity;
 mod references;
 mod statuses;
 mod tasks;
-mod template;
 #[cfg(test)]
 mod tests;
 mod writes;

@@ -32,6 +32,7 @@ mod pod;
 mod process;
 pub mod spec;
 pub mod status;
+pub mod template;
 
 pub use back_off::BackOff;
 pub use container::{LEAST_GRACE, RETRY_CONFIGURATION};
@@ -41,3 +42,4 @@ pub use pod::{Action, Input, LONGEST_RESTART, Pod, Settings, Sight, TEAR_DOWN};
 pub use process::{INIT_RUN, Process, Program};
 pub use spec::{ContainerSpec, PodSpec};
 pub use status::{Phase, PodStatus};
+pub use template::Template;

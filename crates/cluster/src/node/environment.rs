@@ -1,257 +1,34 @@
-//! A container's environment, and what it says will run.
+//! What a container's environment says will run, as the emulated agent is told it.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::collections::BTreeMap;
 
 use agent::Identity;
 use kubelet::Program;
-use kubelet::entrypoint::{self, Script};
+use kubelet::entrypoint::Script;
+use kubelet::template::environment;
 use model::Millis;
 
-use super::expansion::expand;
-use super::lean::{FieldRef, ResourceFieldRef, ValueFrom};
-use super::quantity::divided;
-use super::template::EnvironmentSpec;
+pub(super) use environment::{Entries, Kind, Metadata, PodFacts, Referred, references, resolve};
 
-/// Where a variable's value can come from, beside the pod itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Kind {
-    Secret,
-    ConfigMap,
-}
-
-/// A Secret's or ConfigMap's entries. What is not text is left out.
-pub(super) type Entries = Arc<BTreeMap<String, String>>;
-/// The objects that an environment refers to; those that do not exist are not in it.
-pub(super) type Referred = BTreeMap<(Kind, String), Entries>;
-
-/// What the downward API tells of a pod.
-#[derive(Debug)]
-pub(super) struct PodFacts {
-    pub(super) name: String,
-    pub(super) namespace: Arc<str>,
-    pub(super) uid: String,
-    pub(super) host_name: String,
-    pub(super) node: String,
-    pub(super) service_account: String,
-    pub(super) pod_ip: String,
-    pub(super) host_ip: String,
-    pub(super) metadata: Option<Arc<Metadata>>,
-}
-
-/// A pod's labels and annotations.
-#[derive(Debug, Default)]
-pub(super) struct Metadata {
-    pub(super) labels: BTreeMap<String, String>,
-    pub(super) annotations: BTreeMap<String, String>,
-}
-
-impl Kind {
-    /// As the API's "not found" writes it.
-    fn resource(self) -> &'static str {
-        match self {
-            Self::Secret => "secret",
-            Self::ConfigMap => "configmap",
-        }
-    }
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::Secret => "Secret",
-            Self::ConfigMap => "ConfigMap",
-        }
-    }
-}
-
-/// The objects that have to be read before an environment can be resolved.
-pub(super) fn references(spec: &EnvironmentSpec) -> BTreeSet<(Kind, String)> {
-    let whole = spec.variables_from.iter().flat_map(|from| {
-        let secret = from.secret_ref.as_ref().map(|secret| (Kind::Secret, secret.name.clone()));
-        let config_map = from.config_map_ref.as_ref().map(|map| (Kind::ConfigMap, map.name.clone()));
-        secret.into_iter().chain(config_map)
-    });
-    let keys = spec.variables.iter().filter_map(|variable| variable.value_from.as_ref()).flat_map(|from| {
-        let secret = from.secret_key_ref.as_ref().map(|key| (Kind::Secret, key.name.clone()));
-        let config_map = from.config_map_key_ref.as_ref().map(|key| (Kind::ConfigMap, key.name.clone()));
-        secret.into_iter().chain(config_map)
-    });
-    whole.chain(keys).collect()
-}
-
-/// The environment. An error is the kubelet's message for CreateContainerConfigError.
-///
-/// Source: Kubernetes 1.35.4, `pkg/kubelet/kubelet_pods.go`, `makeEnvironmentVariables`. The variables
-/// of Services are left out.
-pub(super) fn resolve(
-    spec: &EnvironmentSpec,
-    pod: &PodFacts,
-    referred: &Referred,
-) -> Result<BTreeMap<String, String>, String> {
-    let mut environment = BTreeMap::new();
-    for from in &spec.variables_from {
-        let config_map = from.config_map_ref.as_ref().map(|reference| (Kind::ConfigMap, reference));
-        let secret = from.secret_ref.as_ref().map(|reference| (Kind::Secret, reference));
-        let Some((kind, reference)) = config_map.or(secret) else { continue };
-        match referred.get(&(kind, reference.name.clone())) {
-            Some(entries) => environment
-                .extend(entries.iter().map(|(key, value)| (format!("{}{key}", from.prefix), value.clone()))),
-            None if reference.optional => {}
-            None => return Err(not_found(kind, &reference.name)),
-        }
-    }
-    for variable in &spec.variables {
-        let value = match &variable.value_from {
-            Some(from) if variable.value.is_empty() => resolve_source(from, spec, pod, referred)?,
-            _ => Some(expand(&variable.value, &environment)),
-        };
-        if let Some(value) = value {
-            environment.insert(variable.name.clone(), value);
-        }
-    }
-    Ok(environment)
-}
-
-fn resolve_source(
-    from: &ValueFrom,
-    spec: &EnvironmentSpec,
-    pod: &PodFacts,
-    referred: &Referred,
-) -> Result<Option<String>, String> {
-    if let Some(field) = &from.field_ref {
-        return pod.field(field).map(Some);
-    }
-    if let Some(resource) = &from.resource_field_ref {
-        return resolve_resource(resource, spec).map(Some);
-    }
-    let config_map = from.config_map_key_ref.as_ref().map(|key| (Kind::ConfigMap, key));
-    let secret = from.secret_key_ref.as_ref().map(|key| (Kind::Secret, key));
-    let Some((kind, key)) = config_map.or(secret) else {
-        return Err("a variable's source is not modelled".to_owned());
-    };
-    match referred.get(&(kind, key.name.clone())) {
-        Some(entries) => match entries.get(&key.key) {
-            Some(value) => Ok(Some(value.clone())),
-            None if key.optional => Ok(None),
-            None => Err(format!(
-                "couldn't find key {} in {} {}/{}",
-                key.key,
-                kind.name(),
-                pod.namespace,
-                key.name
-            )),
-        },
-        None if key.optional => Ok(None),
-        None => Err(not_found(kind, &key.name)),
-    }
-}
-
-fn not_found(kind: Kind, name: &str) -> String {
-    format!("{} \"{name}\" not found", kind.resource())
-}
-
-/// A container's own request or limit. Another container's, and the node's in place of a limit that
-/// is not set, are not modelled.
-fn resolve_resource(field: &ResourceFieldRef, spec: &EnvironmentSpec) -> Result<String, String> {
-    let not_modelled = || format!("resourceFieldRef {} is not modelled here", field.resource);
-    if !field.container_name.is_empty() && field.container_name != spec.container {
-        return Err(not_modelled());
-    }
-    let (class, resource) = field.resource.split_once('.').ok_or_else(not_modelled)?;
-    let amount = match class {
-        "limits" => spec.resources.limits.get(resource),
-        "requests" => spec.resources.requests.get(resource).or_else(|| spec.resources.limits.get(resource)),
-        _ => None,
-    };
-    let value = amount.and_then(|amount| divided(amount, &field.divisor)).ok_or_else(not_modelled)?;
-    Ok(value.to_string())
-}
-
-impl PodFacts {
-    /// Source: Kubernetes 1.35.4, `pkg/kubelet/kubelet_pods.go`, `podFieldSelectorRuntimeValue`, and
-    /// `pkg/fieldpath/fieldpath.go`, `ExtractFieldPathAsString`.
-    fn field(&self, field: &FieldRef) -> Result<String, String> {
-        let metadata = self.metadata.as_deref();
-        let all = |map: Option<&BTreeMap<String, String>>| {
-            let lines = map.into_iter().flatten().map(|(key, value)| format!("{key}={value:?}"));
-            lines.collect::<Vec<_>>().join("\n")
-        };
-        let one = |map: Option<&BTreeMap<String, String>>, key: &str| {
-            map.and_then(|map| map.get(key)).cloned().unwrap_or_default()
-        };
-        let labels = metadata.map(|metadata| &metadata.labels);
-        let annotations = metadata.map(|metadata| &metadata.annotations);
-        Ok(match field.field_path.as_str() {
-            "metadata.name" => self.name.clone(),
-            "metadata.namespace" => self.namespace.to_string(),
-            "metadata.uid" => self.uid.clone(),
-            "metadata.labels" => all(labels),
-            "metadata.annotations" => all(annotations),
-            "spec.nodeName" => self.node.clone(),
-            "spec.serviceAccountName" => self.service_account.clone(),
-            "status.podIP" | "status.podIPs" => self.pod_ip.clone(),
-            "status.hostIP" | "status.hostIPs" => self.host_ip.clone(),
-            path => {
-                let subscript = |map| {
-                    let key = path.strip_prefix(map)?.strip_prefix("['")?.strip_suffix("']")?;
-                    Some(key.to_owned())
-                };
-                match (subscript("metadata.labels"), subscript("metadata.annotations")) {
-                    (Some(key), _) => one(labels, &key),
-                    (_, Some(key)) => one(annotations, &key),
-                    _ => return Err(format!("fieldRef {path} is not modelled here")),
-                }
-            }
-        })
-    }
-}
-
-/// What a container runs, and as which agent.
+/// What a container runs, and as which agent with which capabilities.
 #[derive(Debug)]
 pub(super) struct Decided {
     pub(super) program: Program,
     pub(super) agent: Option<(Identity, BTreeMap<String, String>)>,
 }
 
-/// A container whose environment has an organisation's address and a pool runs an agent; any other
-/// just runs.
-///
-/// The script reads the token with `$(cat FILE)`, so that space around it does not count; the agent
-/// is told to ignore the token's variables, the others become its capabilities.
+/// As [`environment::decide`].
 pub(super) fn decide(
-    mut environment: BTreeMap<String, String>,
+    variables: BTreeMap<String, String>,
     host_name: &str,
     script: Script,
     once: bool,
     start_up: Millis,
 ) -> Result<Decided, String> {
-    let set = |name: &str| environment.get(name).filter(|value| !value.is_empty()).cloned();
-    let (Some(url), Some(pool)) = (set("AZP_URL"), set("AZP_POOL")) else {
-        return Ok(Decided { program: Program::Plain, agent: None });
-    };
-    let token = set("AZP_TOKEN");
-    if token.is_none()
-        && let Some(file) = set("AZP_TOKEN_FILE")
-    {
-        return Err(format!(
-            "the token in {file} (AZP_TOKEN_FILE) is not modelled: volumes are not mounted here"
-        ));
-    }
-    let given_name = set("AZP_AGENT_NAME");
-    let settings = entrypoint::Settings {
-        script,
-        once,
-        template: given_name.as_ref().is_some_and(|name| name.contains("template")),
-        complete: token.is_some(),
-        first_process: true,
-        start_up,
-    };
-    let token = token.unwrap_or_default().trim().to_owned();
-    let name = given_name.unwrap_or_else(|| host_name.to_owned());
-    environment.remove("AZP_TOKEN");
-    environment.remove("AZP_TOKEN_FILE");
-    let identity = Identity { url: url.trim_end_matches('/').to_owned(), token, pool, name };
-    Ok(Decided { program: Program::Entrypoint(settings), agent: Some((identity, environment)) })
+    let environment::Decided { program, agent } =
+        environment::decide(variables, host_name, script, once, start_up)?;
+    let agent = agent.map(|environment::Agent { url, token, pool, name, capabilities }| {
+        (Identity { url, token, pool, name }, capabilities)
+    });
+    Ok(Decided { program, agent })
 }
-
-#[cfg(test)]
-mod tests;

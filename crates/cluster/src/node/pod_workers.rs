@@ -16,7 +16,7 @@ use kube::api::{Api, ResourceExt};
 use kube::runtime::WatchStreamExt;
 use kube::runtime::utils::Backoff;
 use kube::runtime::watcher::{self, Config};
-use kubelet::{Action, Images, Input, Pod, Sight};
+use kubelet::{Action, Images, Input, Pod, Sight, Template};
 use model::stream::stream;
 use model::{Event, Fact, Instant, Millis, Source};
 use rand_chacha::rand_core::Rng;
@@ -26,7 +26,6 @@ use super::NodeOptions;
 use super::lean::{self, LeanPod};
 use super::references::References;
 use super::tasks::{Address, Life, News, PodKey, Tasks, What};
-use super::template::Template;
 use super::writes::{PodName, Writes};
 use worker::Worker;
 
@@ -186,7 +185,7 @@ impl PodWorkers {
     }
 
     fn template(&mut self, now: Instant, pod: &LeanPod) -> Arc<Template> {
-        let template = Template::of(pod);
+        let template = Template::of(&pod.spec, pod.metadata.annotations.as_ref());
         if let Some(known) = self.templates.get(&template) {
             return Arc::clone(known);
         }

@@ -5,14 +5,13 @@ use std::sync::Arc;
 
 use agent::{Identity, Observation, Registration, RunOptions};
 use clock::Clock;
-use kubelet::PodSpec;
 use kubelet::entrypoint::{self, Package};
+use kubelet::{PodSpec, Template};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::{AbortHandle, JoinSet};
 
 use super::environment::{Decided, PodFacts, decide, references, resolve};
 use super::references::References;
-use super::template::Template;
 use model::Millis;
 
 /// A pod's number on these nodes.

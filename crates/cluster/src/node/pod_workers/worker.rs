@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use clock::Clock;
-use kubelet::Pod;
+use kubelet::{Pod, Template};
 use model::{Instant, Millis};
 
 use crate::node::environment::{Metadata, PodFacts};
@@ -11,7 +11,6 @@ use crate::node::lean::LeanPod;
 use crate::node::objects::{node_address, pod_address};
 use crate::node::statuses::{self, Place};
 use crate::node::tasks::{Life, PodKey, count};
-use crate::node::template::Template;
 use crate::node::writes::{PodName, Write};
 
 /// The first pause before a failed write is tried again, in scenario time.

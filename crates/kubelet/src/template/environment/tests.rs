@@ -3,8 +3,7 @@
 use serde_json::json;
 
 use super::*;
-use crate::node::lean::LeanPod;
-use crate::node::template::Template;
+use crate::template::Template;
 
 fn facts() -> PodFacts {
     PodFacts {
@@ -26,8 +25,7 @@ fn facts() -> PodFacts {
 fn spec(container: &serde_json::Value) -> EnvironmentSpec {
     let mut pod = json!({"metadata": {"name": "x"}, "spec": {"nodeName": "node-1"}});
     pod["spec"]["containers"] = json!([container]);
-    let pod: LeanPod = serde_json::from_value(pod).expect("a pod");
-    Template::of(&pod).environments.remove(0)
+    Template::of_manifest(&pod).expect("a pod").environments.remove(0)
 }
 
 /// Kind, name and entries.
@@ -128,10 +126,10 @@ fn an_address_and_a_pool_make_an_agent() {
     let variables =
         environment(&[("AZP_URL", "http://h/o"), ("AZP_POOL", "p"), ("AZP_TOKEN", "t\n"), ("JAVA", "17")]);
     let decided = decide(variables, "pod-1", Script::RunDocker, false, Millis(5)).expect("decided");
-    let (identity, capabilities) = decided.agent.expect("an agent");
-    let expected =
-        Identity { url: "http://h/o".into(), token: "t".into(), pool: "p".into(), name: "pod-1".into() };
-    assert_eq!(identity, expected);
+    let agent = decided.agent.expect("an agent");
+    let told = [&agent.url, &agent.token, &agent.pool, &agent.name].map(String::as_str);
+    assert_eq!(told, ["http://h/o", "t", "p", "pod-1"]);
+    let Agent { capabilities, .. } = agent;
     assert!(capabilities.contains_key("JAVA") && !capabilities.contains_key("AZP_TOKEN"));
     assert!(
         matches!(decided.program, Program::Entrypoint(settings) if settings.complete && !settings.template)
@@ -147,7 +145,7 @@ fn a_name_of_its_own_may_be_a_template() {
         ("AZP_AGENT_NAME", "my-template"),
     ]);
     let decided = decide(variables, "pod-1", Script::RunDocker, false, Millis(5)).expect("decided");
-    assert_eq!(decided.agent.expect("an agent").0.name, "my-template");
+    assert_eq!(decided.agent.expect("an agent").name, "my-template");
     assert!(matches!(decided.program, Program::Entrypoint(settings) if settings.template));
 }
 

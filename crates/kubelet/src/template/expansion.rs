@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 /// `text` with its references replaced; one that is not known stays as it stands, `$$` is a dollar sign.
 ///
 /// Source: Kubernetes 1.35.4, `third_party/forked/golang/expansion/expand.go`, `Expand`.
-pub(super) fn expand(text: &str, known: &BTreeMap<String, String>) -> String {
+pub fn expand(text: &str, known: &BTreeMap<String, String>) -> String {
     let mut expanded = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(dollar) = rest.find('$') {

@@ -1,46 +1,70 @@
-//! What pods of one template share, kept once.
+//! What pods of one template share, read from a manifest or from the API's pod.
+//!
+//! Both give the same template: what the API server fills in by itself (a restart
+//! policy, a grace period, requests where there are limits) is filled in here too.
 
+pub mod environment;
+pub mod expansion;
+pub mod lean;
+pub mod quantity;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use kubelet::entrypoint::Script;
-use kubelet::spec::{ContainerSpec, PodSpec, ReadinessProbe, RestartPolicy};
 use model::Millis;
+use serde::Deserialize;
+use serde_json::Value;
 
-use super::lean::{Exec, LeanContainer, LeanPod, LeanSpec, Probe, Resources, Variable, VariablesFrom};
+use crate::entrypoint::Script;
+use crate::spec::{ContainerSpec, PodSpec, ReadinessProbe, RestartPolicy};
+use lean::{Exec, LeanContainer, LeanSpec, Probe, Resources, Variable, VariablesFrom};
 
 /// An annotation that says which start script the agents of a pod have: `run-docker` (the default) or `run`.
-pub(super) const SCRIPT_ANNOTATION: &str = "poolproof/start-script";
+pub const SCRIPT_ANNOTATION: &str = "poolproof/start-script";
 /// A pod's grace period. Source: Kubernetes 1.35.4, `pkg/apis/core/types.go`, `DefaultTerminationGracePeriodSeconds`.
 const DEFAULT_GRACE: u64 = 30;
+/// The account of a pod that names none. Source: as above, `plugin/pkg/admission/serviceaccount/admission.go`,
+/// `DefaultServiceAccountName`.
+const DEFAULT_SERVICE_ACCOUNT: &str = "default";
 
 /// What a pod is made from, its name and other singularities aside.
 #[derive(Debug, PartialEq, Eq, Hash)]
-pub(super) struct Template {
-    pub(super) spec: Arc<PodSpec>,
+pub struct Template {
+    /// What its life depends on.
+    pub spec: Arc<PodSpec>,
     /// The containers' environments, init containers first.
-    pub(super) environments: Vec<EnvironmentSpec>,
-    pub(super) service_account: String,
-    pub(super) script: Script,
+    pub environments: Vec<EnvironmentSpec>,
+    /// `serviceAccountName`.
+    pub service_account: String,
+    /// Which start script its agents have.
+    pub script: Script,
     /// What of it is not modelled, as sentences.
-    pub(super) not_modelled: Vec<String>,
+    pub not_modelled: Vec<String>,
 }
 
 /// What a container's environment is made from.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct EnvironmentSpec {
-    pub(super) container: String,
-    pub(super) variables: Vec<Variable>,
-    pub(super) variables_from: Vec<VariablesFrom>,
-    pub(super) resources: Resources,
+pub struct EnvironmentSpec {
+    /// The container's name.
+    pub container: String,
+    /// `env`.
+    pub variables: Vec<Variable>,
+    /// `envFrom`.
+    pub variables_from: Vec<VariablesFrom>,
+    /// `resources`.
+    pub resources: Resources,
     /// Whether `--once` is among the container's arguments.
-    pub(super) once: bool,
+    pub once: bool,
 }
 
 impl Template {
-    pub(super) fn of(pod: &LeanPod) -> Self {
-        let spec = &pod.spec;
+    /// Of a specification and the annotations beside it.
+    #[must_use]
+    pub fn of(spec: &LeanSpec, annotations: Option<&BTreeMap<String, String>>) -> Self {
         let mut not_modelled = Vec::new();
-        let script = match pod.metadata.annotations.as_ref().and_then(|all| all.get(SCRIPT_ANNOTATION)) {
+        let script = match annotations.and_then(|all| all.get(SCRIPT_ANNOTATION)) {
             None => Script::RunDocker,
             Some(name) if name == "run-docker" => Script::RunDocker,
             Some(name) if name == "run" => Script::Run,
@@ -52,14 +76,39 @@ impl Template {
         Self {
             environments: spec.init_containers.iter().chain(&spec.containers).map(environment).collect(),
             spec: Arc::new(pod_spec(spec, &mut not_modelled)),
-            service_account: spec.service_account_name.clone().unwrap_or_default(),
+            service_account: spec
+                .service_account_name
+                .clone()
+                .filter(|name| !name.is_empty())
+                .unwrap_or_else(|| DEFAULT_SERVICE_ACCOUNT.to_owned()),
             script,
             not_modelled,
         }
     }
 
+    /// Of a manifest's `template` or `spec.template`, or of a whole pod: `metadata` and `spec`.
+    ///
+    /// # Errors
+    /// If it is no pod template, with the parser's words.
+    pub fn of_manifest(manifest: &Value) -> Result<Self, serde_json::Error> {
+        #[derive(Deserialize, Default)]
+        #[serde(default)]
+        struct Manifest {
+            metadata: Metadata,
+            spec: LeanSpec,
+        }
+        #[derive(Deserialize, Default)]
+        #[serde(default)]
+        struct Metadata {
+            annotations: Option<BTreeMap<String, String>>,
+        }
+        let manifest: Manifest = serde_json::from_value(without_nulls(manifest))?;
+        Ok(Self::of(&manifest.spec, manifest.metadata.annotations.as_ref()))
+    }
+
     /// Whether an environment quotes the pod's labels or annotations, so that they must be kept.
-    pub(super) fn reads_metadata(&self) -> bool {
+    #[must_use]
+    pub fn reads_metadata(&self) -> bool {
         let path = |variable: &Variable| {
             variable.value_from.as_ref()?.field_ref.as_ref().map(|field| field.field_path.clone())
         };
@@ -71,12 +120,38 @@ impl Template {
     }
 }
 
+/// The API server drops members that are null, as an empty one in YAML is.
+fn without_nulls(value: &Value) -> Value {
+    match value {
+        Value::Object(members) => Value::Object(
+            members
+                .iter()
+                .filter(|(_, member)| !member.is_null())
+                .map(|(name, member)| (name.clone(), without_nulls(member)))
+                .collect(),
+        ),
+        Value::Array(items) => Value::Array(items.iter().map(without_nulls).collect()),
+        other => other.clone(),
+    }
+}
+
+/// Where there is a limit and no request, the limit is the request.
+///
+/// Source: Kubernetes 1.35.4, `pkg/apis/core/v1/defaults.go`, `SetDefaults_Pod`.
+fn resources(container: &LeanContainer) -> Resources {
+    let mut resources = container.resources.clone();
+    for (name, limit) in &resources.limits {
+        resources.requests.entry(name.clone()).or_insert_with(|| limit.clone());
+    }
+    resources
+}
+
 fn environment(container: &LeanContainer) -> EnvironmentSpec {
     EnvironmentSpec {
         container: container.name.clone(),
         variables: container.env.clone(),
         variables_from: container.env_from.clone(),
-        resources: container.resources.clone(),
+        resources: resources(container),
         once: container.args.iter().any(|argument| argument == "--once"),
     }
 }
@@ -156,40 +231,5 @@ fn readiness(probe: &Probe) -> ReadinessProbe {
         period: probe.period_seconds.map_or(default.period, Millis::seconds),
         success_threshold: probe.success_threshold.unwrap_or(default.success_threshold),
         failure_threshold: probe.failure_threshold.unwrap_or(default.failure_threshold),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn command(words: &[&str]) -> Option<Millis> {
-        slept(&Exec { command: words.iter().map(|word| (*word).to_owned()).collect() })
-    }
-
-    #[test]
-    fn a_hook_that_only_sleeps_is_understood() {
-        for words in [
-            &["sleep", "15"][..],
-            &["/bin/sleep", "15s"],
-            &["sh", "-c", "sleep 15"],
-            &["/bin/bash", "-c", "exec sleep 15;"],
-        ] {
-            assert_eq!(command(words), Some(Millis::seconds(15)), "{words:?}");
-        }
-        assert_eq!(command(&["sleep", "2m"]), Some(Millis::minutes(2)));
-    }
-
-    #[test]
-    fn a_hook_that_does_more_is_not() {
-        for words in [
-            &["sh", "-c", "sleep 15 && ./config.sh remove"][..],
-            &["sh", "-c", "while pgrep Agent.Worker; do sleep 5; done"],
-            &["./config.sh", "remove"],
-            &["sleep", "a while"],
-            &[],
-        ] {
-            assert_eq!(command(words), None, "{words:?}");
-        }
     }
 }
