@@ -185,14 +185,23 @@ spec:
         let told = told(&text);
         assert_eq!(told.len(), 2, "{told:?}");
         assert!(told[0].contains("spec.template.spec.containers.0.livenessProbe"), "{told:?}");
-        assert!(told[1].contains("agents.yml:12") && told[1].contains("spec.template.spec.nodeSelector"), "{told:?}");
+        assert!(
+            told[1].contains("agents.yml:12") && told[1].contains("spec.template.spec.nodeSelector"),
+            "{told:?}"
+        );
     }
 
     #[test]
     fn a_kind_that_is_not_modelled_is_named() {
         let told = told("apiVersion: batch/v1\nkind: CronJob\nmetadata: { name: nightly }\n");
         assert!(told[0].contains("CronJob"), "{told:?}");
-        assert!(super::not_modelled(&manifest::load("a.yml", "apiVersion: v1\nkind: ServiceAccount\nmetadata: { name: a }\n").expect("good")).is_empty());
+        assert!(
+            super::not_modelled(
+                &manifest::load("a.yml", "apiVersion: v1\nkind: ServiceAccount\nmetadata: { name: a }\n")
+                    .expect("good")
+            )
+            .is_empty()
+        );
     }
 
     #[test]

@@ -6,13 +6,8 @@
 
 /// Fields of every object's metadata. Labels and annotations that change behaviour (KEDA's
 /// `autoscaling.keda.sh/...`, `controller.kubernetes.io/pod-deletion-cost`, `poolproof/start-script`) are read.
-pub(super) const METADATA: &[&str] = &[
-    "apiVersion",
-    "kind",
-    "metadata.name",
-    "metadata.labels.**",
-    "metadata.annotations.**",
-];
+pub(super) const METADATA: &[&str] =
+    &["apiVersion", "kind", "metadata.name", "metadata.labels.**", "metadata.annotations.**"];
 
 /// Deployment. `revisionHistoryLimit` and `progressDeadlineSeconds` change no pod.
 pub(super) const DEPLOYMENT: &[&str] = &[
@@ -152,11 +147,8 @@ pub(super) const SCALED_JOB: &[&str] = &[
 ];
 
 /// TriggerAuthentication.
-pub(super) const TRIGGER_AUTHENTICATION: &[&str] = &[
-    "spec.secretTargetRef.**",
-    "spec.configMapTargetRef.**",
-    "spec.env.**",
-];
+pub(super) const TRIGGER_AUTHENTICATION: &[&str] =
+    &["spec.secretTargetRef.**", "spec.configMapTargetRef.**", "spec.env.**"];
 
 /// Secret and ConfigMap.
 pub(super) const VALUES: &[&str] = &["data.**", "stringData.**", "type", "immutable"];
