@@ -2,11 +2,13 @@
 //! as pure state machines for every version from 2.9 to 2.21.
 //!
 //! - [`rules`]: what differs between versions, as data.
+//! - [`scaled_job`]: the ScaledJob loop.
 //!
 //! No clocks, no threads, no I/O. Out of scope are limits of the whole operator: its five
 //! reconcile workers and its client's 20 requests a second (they matter from
 //! about ten objects on, or for bursts of Jobs, and belong to whoever runs several machines side by side).
 
 pub mod rules;
+pub mod scaled_job;
 
 pub use rules::{Rules, UnknownVersion};

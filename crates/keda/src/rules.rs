@@ -302,8 +302,16 @@ pub struct ScaledJobRules {
     pub all_failed_is_false: bool,
     /// Whether Jobs get the ScaledJob's annotations (2.13.0, #4594).
     pub annotations_copied: bool,
-    /// Whether the events ScaledJobActive and ScaledJobInactive exist (2.19.0, #7382).
+    /// Whether the events ScaledJobActive, ScaledJobInactive and KEDAJobCreateFailed exist, and those of pauses and
+    /// rollouts (2.19.0, #7382).
     pub activity_events: bool,
+    /// Whether a poll without errors brings Ready back to True; before, only a reconcile did (2.16.1, #6329).
+    pub ready_recovers: bool,
+    /// Whether a poll that cannot build the scalers goes on without readings; before, it ended there
+    /// (2.12.0, #4781; K:pkg/scaling/scale_handler.go).
+    pub polls_without_scalers: bool,
+    /// Whether `scaledjob.keda.sh/job-excluded-labels` is understood (2.18.0, #6849).
+    pub labels_excluded: bool,
 }
 
 /// When the strategy `accurate` takes what is pending for granted.

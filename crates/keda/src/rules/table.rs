@@ -7,7 +7,7 @@ use super::{
 };
 
 /// The first version of each set of rules, oldest first.
-pub static TABLE: [((u64, u64, u64), &Rules); 18] = [
+pub static TABLE: [((u64, u64, u64), &Rules); 19] = [
     ((2, 9, 0), &V2_9_0),
     ((2, 10, 0), &V2_10_0),
     ((2, 10, 1), &V2_10_1),
@@ -18,6 +18,7 @@ pub static TABLE: [((u64, u64, u64), &Rules); 18] = [
     ((2, 14, 0), &V2_14_0),
     ((2, 14, 1), &V2_14_1),
     ((2, 15, 0), &V2_15_0),
+    ((2, 16, 1), &V2_16_1),
     ((2, 17, 0), &V2_17_0),
     ((2, 18, 0), &V2_18_0),
     ((2, 18, 1), &V2_18_1),
@@ -82,6 +83,9 @@ const V2_9_0: Rules = Rules {
         all_failed_is_false: false,
         annotations_copied: false,
         activity_events: false,
+        ready_recovers: false,
+        polls_without_scalers: false,
+        labels_excluded: false,
     },
 };
 
@@ -111,6 +115,7 @@ const V2_11_0: Rules = {
 const V2_12_0: Rules = {
     let mut rules = V2_11_0;
     rules.scaled_object.paused = Paused::Presence;
+    rules.scaled_job.polls_without_scalers = true;
     rules
 };
 
@@ -151,8 +156,14 @@ const V2_15_0: Rules = {
     rules
 };
 
-const V2_17_0: Rules = {
+const V2_16_1: Rules = {
     let mut rules = V2_15_0;
+    rules.scaled_job.ready_recovers = true;
+    rules
+};
+
+const V2_17_0: Rules = {
+    let mut rules = V2_16_1;
     rules.scaler.pool_id_from_answer = false;
     rules.scaler.require_all_and_ignore_others = true;
     rules.scaler.settings = Settings::Typed;
@@ -170,6 +181,7 @@ const V2_18_0: Rules = {
     rules.scaled_object.partial_pause = true;
     rules.scaled_object.paused_is_false_at_first = true;
     rules.scaled_job.pending_conditions = PendingConditions::OnePodAll;
+    rules.scaled_job.labels_excluded = true;
     rules
 };
 

@@ -1,0 +1,151 @@
+//! Which Jobs KEDA deletes: those beyond the history limits, and those of an earlier generation.
+
+use model::stream::below;
+use rand_chacha::ChaCha8Rng;
+
+use super::counts::{Finished, JobView};
+use crate::rules::{RolloutCheck, ScaledJobRules};
+
+/// Jobs of each kind that are kept (K:pkg/scaling/executor/scale_jobs.go, `defaultSuccessfulJobsHistoryLimit`
+/// and `defaultFailedJobsHistoryLimit`).
+pub const DEFAULT_HISTORY_LIMIT: usize = 100;
+
+/// How many finished Jobs are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HistoryLimits {
+    /// Complete ones.
+    pub successful: usize,
+    /// Failed ones.
+    pub failed: usize,
+}
+
+impl Default for HistoryLimits {
+    fn default() -> Self {
+        Self { successful: DEFAULT_HISTORY_LIMIT, failed: DEFAULT_HISTORY_LIMIT }
+    }
+}
+
+/// The places, in `jobs`, of the Jobs of this kind beyond the limit, in the order of their deletion (`cleanUp`).
+///
+/// Complete ones go oldest first. Their times have whole seconds, and failed Jobs have none: which of
+/// several equals goes first depends on the order of a map in KEDA, here on the stream.
+#[must_use]
+pub fn beyond_limit(
+    jobs: &[JobView<'_>],
+    kind: Finished,
+    limit: usize,
+    random: &mut ChaCha8Rng,
+) -> Vec<usize> {
+    let finished = |job: &JobView<'_>| job.finished == Some(kind);
+    let number = jobs.iter().filter(|job| finished(job)).count();
+    if number <= limit {
+        return Vec::new();
+    }
+    let mut places: Vec<usize> = (0..jobs.len()).filter(|place| finished(&jobs[*place])).collect();
+    shuffle(&mut places, random);
+    // One without a time is neither before nor after any other; all of a kind are alike in that.
+    places.sort_by_key(|place| jobs[*place].completion_time.map(|time| time.0 / 1000));
+    places.truncate(number - limit);
+    places
+}
+
+/// Puts the places into an order of the stream's choosing (Fisher and Yates).
+fn shuffle(places: &mut [usize], random: &mut ChaCha8Rng) {
+    for last in (1..places.len()).rev() {
+        let bound = u64::try_from(last + 1).unwrap_or(u64::MAX);
+        let other = usize::try_from(below(random, bound)).unwrap_or(last);
+        places.swap(last, other);
+    }
+}
+
+/// Whether an immediate rollout to this generation deletes the Job
+/// (K:controllers/keda/scaledjob_controller.go, `deletePreviousVersionScaleJobs`). Finished ones are not spared.
+#[must_use]
+pub fn rolled_out(rules: &ScaledJobRules, generation: i64, job: &JobView<'_>) -> bool {
+    match rules.rollout {
+        RolloutCheck::None => true,
+        RolloutCheck::Generation => {
+            // The annotation is compared as a text with the number in its usual form.
+            job.generation.is_none_or(|text| {
+                text.parse() != Ok(generation)
+                    || text.starts_with('+')
+                    || (text.len() > 1 && text.starts_with('0'))
+            })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use model::Instant;
+    use model::stream::stream;
+
+    use super::*;
+    use crate::scaled_job::tests::{job, rules};
+
+    fn complete(name: &'static str, at: u64) -> JobView<'static> {
+        let completion_time = Some(Instant(at));
+        JobView { finished: Some(Finished::Complete), completion_time, ..job(name, Instant(0)) }
+    }
+
+    fn failed(name: &'static str) -> JobView<'static> {
+        JobView { finished: Some(Finished::Failed), ..job(name, Instant(0)) }
+    }
+
+    fn deleted<'a>(jobs: &[JobView<'a>], kind: Finished, limit: usize, seed: u64) -> Vec<&'a str> {
+        let places = beyond_limit(jobs, kind, limit, &mut stream(seed, "history"));
+        places.into_iter().map(|place| jobs[place].name).collect()
+    }
+
+    #[test]
+    fn the_oldest_complete_jobs_go_first() {
+        let jobs = [
+            complete("c", 9000),
+            failed("x"),
+            complete("a", 1000),
+            complete("b", 5000),
+            job("u", Instant(0)),
+        ];
+        assert_eq!(deleted(&jobs, Finished::Complete, 1, 0), ["a", "b"]);
+        assert!(deleted(&jobs, Finished::Complete, 3, 0).is_empty());
+        assert!(deleted(&jobs, Finished::Failed, 1, 0).is_empty());
+        assert_eq!(deleted(&jobs, Finished::Failed, 0, 0), ["x"]);
+    }
+
+    #[test]
+    fn which_failed_jobs_go_is_the_streams_choice() {
+        let jobs = [failed("a"), failed("b"), failed("c"), failed("d")];
+        let choices: std::collections::BTreeSet<_> =
+            (0..50).map(|seed| deleted(&jobs, Finished::Failed, 3, seed)).collect();
+        assert_eq!(choices.len(), 4);
+        assert_eq!(deleted(&jobs, Finished::Failed, 2, 7), deleted(&jobs, Finished::Failed, 2, 7));
+    }
+
+    #[test]
+    fn within_a_second_complete_jobs_are_alike() {
+        let jobs = [complete("a", 1900), complete("b", 1100), complete("c", 2000)];
+        let first: std::collections::BTreeSet<_> =
+            (0..50).map(|seed| deleted(&jobs, Finished::Complete, 2, seed)).collect();
+        assert_eq!(first.into_iter().collect::<Vec<_>>(), [["a"], ["b"]]);
+    }
+
+    #[test]
+    fn a_rollout_spares_its_own_generation_since_2_14_1() {
+        let mine = JobView { generation: Some("2"), ..job("a", Instant(0)) };
+        assert!(!rolled_out(rules("2.14.1"), 2, &mine));
+        assert!(rolled_out(rules("2.14.1"), 3, &mine));
+        assert!(rolled_out(rules("2.14.1"), 2, &job("b", Instant(0))));
+        assert!(rolled_out(rules("2.14.0"), 2, &mine));
+    }
+
+    #[test]
+    fn the_generation_is_compared_as_a_text() {
+        for text in ["02", "+2", "two", ""] {
+            assert!(rolled_out(
+                rules("2.21.0"),
+                2,
+                &JobView { generation: Some(text), ..job("a", Instant(0)) }
+            ));
+        }
+    }
+}
