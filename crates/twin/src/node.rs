@@ -1,1 +1,207 @@
 //! Pods on nodes in virtual time, with agents inside.
+//!
+//! [`Nodes`] owns what runs: every pod's machine ([`kubelet::Pod`]), the images of
+//! every node ([`kubelet::Images`]) and every container's agent
+//! ([`azure_devops::agent`]). Agents call the service in the same thread, at the
+//! same instant; a poll that the service holds is answered when its waiter is.
+//!
+//! ```text
+//!  StartPod, DeletePod, PodGone ──►┐                        ┌──► wakes: when to come back
+//!  wakes ─────────────────────────►├─ Nodes ── Pod ── agent ├──► reports and ends of pods
+//!  answered waiters ──────────────►┘               │   ▲    └──► facts, the service's too
+//!                                                  ▼   │
+//!                                                 Service (and its faults)
+//! ```
+//!
+//! # Time
+//! The world has one queue. After every call here it takes [`Out::wakes`] into that queue,
+//! and looks at [`Service::next_deadline`] again: agents have called the service. A
+//! wake that came too early or twice does nothing, and costs next to nothing.
+//!
+//! # Draws
+//! Streams are named after the pod's ordinal, which is how many pods the nodes had seen
+//! before it: `pod/3`, `start up/3/0`, `agent/3/1` (its second start), and
+//! `image pull/0/agent:1` (the first node's). Names of pods are random and must not matter.
+
+mod template;
+
+use std::time::Duration;
+
+use azure_devops::{Answer, Refusal, Service, WaiterId};
+use controllers::{NodeId, PodId, PodReport};
+use model::fault::{Route, ServiceAnswer};
+use model::{Event, Instant, Millis, MillisRange};
+
+pub use template::PodTemplate;
+
+/// What the nodes are like.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// What every random choice comes from.
+    pub seed: u64,
+    /// The date of `Instant::START`, since 1970, as the service has it.
+    pub epoch: Duration,
+    /// The nodes' names. [`NodeId`] counts them.
+    pub nodes: Vec<String>,
+    /// How long a node takes to pull an image; it pulls it once.
+    pub image_pull: MillisRange,
+    /// How long a container takes to start when its image is there.
+    pub container_start: MillisRange,
+    /// From an agent container's start to listening for jobs.
+    pub agent_start_up: MillisRange,
+}
+
+/// A pod that a node is given.
+#[derive(Debug, Clone, Copy)]
+pub struct NewPod<'a> {
+    /// How the controllers call it.
+    pub id: PodId,
+    /// Where it runs.
+    pub node: NodeId,
+    /// Its name.
+    pub name: &'a std::sync::Arc<str>,
+    /// Its UID.
+    pub uid: controllers::Uid,
+    /// What it is made from.
+    pub template: &'a std::sync::Arc<PodTemplate>,
+}
+
+/// When which pod is to be woken. Two words, to be kept in the world's queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Wake {
+    /// When.
+    pub at: Instant,
+    /// Which.
+    pub pod: PodId,
+}
+
+/// What a pod's kubelet writes to the API.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// Its status: for `Cluster::report_pod`.
+    Report(PodId, PodReport),
+    /// It has ended: its object is to be deleted without grace, `Cluster::finish_pod`.
+    Finished(PodId),
+}
+
+/// What comes of a step. The world empties it and uses it again.
+#[derive(Debug, Default)]
+pub struct Out {
+    /// When to come back.
+    pub wakes: Vec<Wake>,
+    /// What is written to the API, in order.
+    pub changes: Vec<Change>,
+    /// What was seen, in order, if anybody wants it: by the nodes and by the service.
+    pub facts: Vec<Event>,
+    /// Whether the nodes' facts are wanted. Whether the service's are is the service's to say.
+    pub wants_facts: bool,
+}
+
+/// How the service's answers to agents are spoilt at the moment.
+pub trait Faults {
+    /// What happens to a request on that route now; nothing if all is well.
+    fn intercept(&self, now: Instant, route: Route) -> Option<FaultAnswer>;
+}
+
+/// What happens to a request instead of being answered at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FaultAnswer {
+    /// What is answered instead; the service is not asked. `stale` counts for lists only, and an
+    /// agent's calls are answered as they are.
+    pub answer: Option<ServiceAnswer>,
+    /// How much later the answer comes.
+    pub delay: Millis,
+}
+
+/// A service without faults.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NoFaults;
+
+impl Faults for NoFaults {
+    fn intercept(&self, _now: Instant, _route: Route) -> Option<FaultAnswer> {
+        None
+    }
+}
+
+/// What the nodes need of the world for one step.
+pub struct Around<'a> {
+    /// The agents' organisation.
+    pub service: &'a mut Service,
+    /// Its faults.
+    pub faults: &'a dyn Faults,
+    /// What comes of the step.
+    pub out: &'a mut Out,
+}
+
+/// What an agent in a pod is at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Occupation {
+    /// No container runs.
+    Nothing,
+    /// Containers run, and no agent listens.
+    Runs,
+    /// An agent listens and has no job.
+    Idle,
+    /// An agent has a job.
+    Busy,
+}
+
+/// Every node's pods.
+#[derive(Debug)]
+pub struct Nodes {
+    settings: Settings,
+}
+
+impl Nodes {
+    /// Nodes without pods.
+    #[must_use]
+    pub fn new(settings: Settings) -> Self {
+        Self { settings }
+    }
+
+    /// The settings.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// A pod was bound to a node. One that is there already was on a node that was lost and is
+    /// back: its processes are gone, and its containers are started again.
+    pub fn start_pod(&mut self, _now: Instant, _new: NewPod<'_>, _around: &mut Around<'_>) {}
+
+    /// The pod's object has a deletion timestamp, or a shorter grace.
+    pub fn delete_pod(&mut self, _now: Instant, _pod: PodId, _grace: Millis, _around: &mut Around<'_>) {}
+
+    /// The pod's object is gone: whatever still runs for it ends without grace.
+    pub fn pod_gone(&mut self, _now: Instant, _pod: PodId, _around: &mut Around<'_>) {}
+
+    /// The processes of the pod's containers get SIGKILL.
+    pub fn kill(&mut self, _now: Instant, _pod: PodId, _around: &mut Around<'_>) {}
+
+    /// The node vanishes, and everything that runs on it. The pods' objects are not touched.
+    pub fn lose_node(&mut self, _now: Instant, _node: NodeId) {}
+
+    /// The node is back, with nothing running on it. The controllers tell it its pods again
+    /// ([`start_pod`](Self::start_pod), [`delete_pod`](Self::delete_pod)).
+    pub fn return_node(&mut self, _now: Instant, _node: NodeId) {}
+
+    /// A wake of [`Out::wakes`] is due.
+    pub fn wake(&mut self, _now: Instant, _wake: Wake, _around: &mut Around<'_>) {}
+
+    /// The service has answered a held poll outside of a call from here: in [`Service::advance`], or in
+    /// a call that somebody else made.
+    pub fn answered(
+        &mut self,
+        _now: Instant,
+        _waiter: WaiterId,
+        _answer: Result<Answer, Refusal>,
+        _around: &mut Around<'_>,
+    ) {
+    }
+
+    /// What the agent in a pod is at; nothing for a pod that is not here.
+    #[must_use]
+    pub fn occupation(&self, _pod: PodId) -> Occupation {
+        Occupation::Nothing
+    }
+}
