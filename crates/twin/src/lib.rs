@@ -1,5 +1,25 @@
 //! The twin: a scenario in virtual time, on one thread, in milliseconds.
+//!
+//! KEDA, the HPA, Kubernetes' controllers and scheduler, the kubelets, the agents
+//! and Azure DevOps are the pure machines of `keda`, `hpa`, `controllers`,
+//! `kubelet` and `azure-devops`; the last two are the ones that the fake node and
+//! the server run too. Here they are told the time by one queue and hand each
+//! other what they ask for.
+//!
+//! Reading order: [`request`] (what goes in and comes out), `world` (who is told
+//! what when), [`node`] (pods with agents inside), [`manifests`] (what is read,
+//! and what is refused), [`alignment`] (how a run is held against a real one).
+//!
+//! # Determinism
+//! Same request, same seed: the same events, byte for byte. Everything random
+//! comes from named streams of the seed, and nothing iterates over a hash map.
 
+pub mod alignment;
 pub mod generate;
 pub mod manifests;
 pub mod node;
+pub mod queue;
+pub mod request;
+
+pub use alignment::Alignment;
+pub use request::{Ended, Limits, Request, Statistics, TwinError};
