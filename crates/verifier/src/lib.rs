@@ -26,6 +26,7 @@ pub mod measurements;
 mod render;
 pub mod report;
 mod rules;
+mod scaled_job;
 pub mod series;
 mod stages;
 mod verdict;

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use model::event::{JobResult, Outcome, RequestForm, RunStarted, ScaleTarget, ScalerRow, Trigger};
+use model::fault::{Edit, Fault as FaultKind, Program, Restart, Route, ServiceAnswer, ServiceFault};
 use model::instant::MillisRange;
 use model::scenario::{
     Agents, Burst, Cluster, Expectation, Organization, ParallelJobs, Pool, Scenario, Until,
@@ -132,6 +133,46 @@ impl Log {
         self
     }
 
+    /// A fault of the scenario that begins in this second, and is over in that one if it lasts.
+    pub(crate) fn fault(self, fault: FaultKind, hits: Option<&str>, from: u64, to: Option<u64>) -> Self {
+        let index = u32::try_from(self.started.scenario.faults.len()).expect("few faults");
+        let (what, hits) = (fault.what(), hits.map(str::to_owned));
+        let log = self.started(|started| started.scenario.faults.push(fault));
+        let log = log.fact(from, Source::Run, Fact::FaultOn { fault: index, what, hits });
+        match to {
+            Some(to) => log.fact(to, Source::Run, Fact::FaultOff { fault: index }),
+            None => log,
+        }
+    }
+
+    /// Somebody changes an object.
+    pub(crate) fn edited(
+        self,
+        at: u64,
+        object: &str,
+        patch: serde_json::Map<String, serde_json::Value>,
+    ) -> Self {
+        let edit = Edit { at: Millis::seconds(at), object: object.to_owned(), patch };
+        self.fault(FaultKind::Edit(edit), None, at, None)
+    }
+
+    /// A program of the cluster starts anew.
+    pub(crate) fn restarted(self, at: u64, what: Program) -> Self {
+        self.fault(FaultKind::Restart(Restart { at: Millis::seconds(at), what }), None, at, None)
+    }
+
+    /// The service answers otherwise for a while.
+    pub(crate) fn outage(self, from: u64, to: u64, answer: ServiceAnswer) -> Self {
+        let fault = ServiceFault {
+            from: Millis::seconds(from),
+            to: Millis::seconds(to),
+            route: Route::All,
+            answer: Some(answer),
+            delay: None,
+        };
+        self.fault(FaultKind::Service(fault), None, from, Some(to))
+    }
+
     /// When everything is in place.
     pub(crate) fn ready(mut self, at: u64) -> Self {
         self.ready = at;
@@ -258,6 +299,17 @@ impl Log {
             }
             None => log,
         }
+    }
+
+    /// A Kubernetes Job's pod, created and running.
+    pub(crate) fn job_pod(self, created: u64, running: u64, job: &str) -> Self {
+        let pod = format!("{job}-pod");
+        let made = Fact::PodCreated { pod: pod.clone(), owner: Some(format!("Job/{job}")) };
+        self.fact(created, Source::Kubernetes, made).fact(
+            running,
+            Source::Kubernetes,
+            Fact::PodRunning { pod },
+        )
     }
 
     /// Reads at `first` and every `every` seconds until before `until`.

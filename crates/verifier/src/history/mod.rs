@@ -4,6 +4,7 @@
 //! kept as they are, for the rules to speak about.
 
 mod agents;
+mod faults;
 mod jobs;
 mod pods;
 mod queue;
@@ -15,6 +16,7 @@ use model::event::{Outcome, RunStarted, ScaleTarget};
 use model::{Event, Fact, Instant, Millis};
 
 pub(crate) use agents::Agent;
+pub(crate) use faults::{Era, FaultSpan, HpaRead, ScaleWrite};
 pub(crate) use jobs::{Hold, Job};
 pub(crate) use pods::{Container, Pod};
 pub(crate) use queue::{Read, WrittenCondition};
@@ -69,6 +71,12 @@ pub(crate) struct History {
     pub(crate) clock: Vec<ClockSample>,
     /// Failures of the harness.
     pub(crate) harness_failures: Vec<(Instant, String)>,
+    /// What the scenario broke or changed, in order.
+    pub(crate) faults: Vec<FaultSpan>,
+    /// The HPA's reads of its metrics in order, where the engine sees them.
+    pub(crate) hpa_reads: Vec<HpaRead>,
+    /// Writes of replicas in order, where the engine sees them.
+    pub(crate) scale_writes: Vec<ScaleWrite>,
 }
 
 /// A KEDA object.
@@ -76,8 +84,30 @@ pub(crate) struct History {
 pub(crate) struct Target {
     /// When it was first seen.
     pub(crate) at: Instant,
-    /// What it says.
+    /// What it says at first.
     pub(crate) scale: Box<ScaleTarget>,
+    /// What it says later, in order.
+    later: Vec<Era>,
+}
+
+impl Target {
+    /// What it says at an instant.
+    pub(crate) fn scale_at(&self, at: Instant) -> &ScaleTarget {
+        self.later.iter().rfind(|era| era.from <= at).map_or(&self.scale, |era| &era.scale)
+    }
+
+    /// What it says, from when, and what changed it; the first from when it was seen.
+    pub(crate) fn eras(&self) -> Vec<(Instant, &ScaleTarget, &str)> {
+        let first = (self.at, &*self.scale, "");
+        let later = self.later.iter().map(|era| (era.from, &*era.scale, era.because.as_str()));
+        std::iter::once(first).chain(later).collect()
+    }
+
+    fn change(&mut self, from: Instant, scale: ScaleTarget, because: String) {
+        if *self.scale_at(from) != scale {
+            self.later.push(Era { from, scale: Box::new(scale), because });
+        }
+    }
 }
 
 /// A build that was refused.
@@ -133,8 +163,14 @@ pub(crate) struct HpaStatus {
     pub(crate) at: Instant,
     /// The HPA's name.
     pub(crate) hpa: String,
+    /// The replicas it saw.
+    pub(crate) current: u32,
+    /// The replicas it wanted.
+    pub(crate) desired: u32,
     /// The condition `ScalingActive` as `status/reason`, if the status has it.
     pub(crate) scaling_active: Option<String>,
+    /// Every condition as `status/reason`.
+    pub(crate) conditions: BTreeMap<String, String>,
 }
 
 /// A Kubernetes Event.
@@ -176,6 +212,7 @@ impl History {
         for pod in &mut history.pods {
             pod.settle();
         }
+        faults::settle(&mut history.targets, &history.faults);
         history
     }
 
@@ -195,7 +232,7 @@ impl History {
             }
             Fact::ScaleTarget(scale) => {
                 let key = format!("{}/{}", scale.scaler, scale.name);
-                self.targets.entry(key).or_insert(Target { at, scale });
+                self.targets.entry(key).or_insert(Target { at, scale, later: Vec::new() });
             }
             Fact::BuildQueued { .. } => self.builds = self.builds.saturating_add(1),
             Fact::BuildRefused { definition, because, .. } => {
@@ -203,6 +240,13 @@ impl History {
             }
             Fact::BuildCompleted { .. } => {}
             Fact::HarnessFailed { because } => self.harness_failures.push((at, because)),
+            Fact::FaultOn { fault, what, hits } => self.begin_fault(at, fault, what, hits),
+            Fact::FaultOff { fault } => {
+                let begun = self.faults.iter_mut().rfind(|begun| begun.index == fault && begun.to.is_none());
+                if let Some(begun) = begun {
+                    begun.to = Some(at);
+                }
+            }
             Fact::ClockQuality { ticks, late_ms_max, late_ms_mean, late_ticks } => {
                 self.clock.push(ClockSample { ticks, late_ms_max, late_ms_mean, late_ticks });
             }
@@ -261,9 +305,16 @@ impl History {
             Fact::KubernetesJobDeleted { job } => {
                 self.kubernetes_jobs.entry(job).or_default().deleted.get_or_insert(at);
             }
-            Fact::HpaStatus { hpa, conditions, .. } => {
+            Fact::HpaStatus { hpa, current, desired, conditions } => {
                 let scaling_active = conditions.get("ScalingActive").cloned();
-                self.hpa.push(HpaStatus { at, hpa, scaling_active });
+                self.hpa.push(HpaStatus { at, hpa, current, desired, scaling_active, conditions });
+            }
+            Fact::HpaRead { metric, status, latency_ms, value_milli } => {
+                let latency = Millis(latency_ms);
+                self.hpa_reads.push(HpaRead { at, metric, status, latency, value_milli });
+            }
+            Fact::ScaleWritten { workload, writer, replicas, status } => {
+                self.scale_writes.push(ScaleWrite { at, workload, writer, replicas, status });
             }
             Fact::Condition { object, condition, status, reason, message } => {
                 let written = self.conditions.entry((object, condition)).or_default();
@@ -279,8 +330,10 @@ impl History {
     fn take_pod(&mut self, at: Instant, fact: Fact) {
         match fact {
             Fact::PodCreated { pod, owner } => self.new_pod(&pod).create(at, owner),
-            Fact::PodScheduled { pod, .. } => {
-                self.pod(&pod).scheduled.get_or_insert(at);
+            Fact::PodScheduled { pod, node } => {
+                let pod = self.pod(&pod);
+                pod.scheduled.get_or_insert(at);
+                pod.node.get_or_insert(node);
             }
             Fact::PodRunning { pod } => {
                 self.pod(&pod).running.get_or_insert(at);
@@ -291,8 +344,10 @@ impl History {
             Fact::PodTerminating { pod, grace_s } => {
                 self.pod(&pod).terminating.get_or_insert((at, Millis::seconds(grace_s)));
             }
-            Fact::PodEnded { pod, .. } => {
-                self.pod(&pod).ended.get_or_insert(at);
+            Fact::PodEnded { pod, phase } => {
+                let pod = self.pod(&pod);
+                pod.failed |= pod.ended.is_none() && phase == "Failed";
+                pod.ended.get_or_insert(at);
             }
             Fact::PodGone { pod } => {
                 self.pod(&pod).gone.get_or_insert(at);
@@ -312,6 +367,13 @@ impl History {
             // Every other fact was taken before.
             _ => {}
         }
+    }
+
+    fn begin_fault(&mut self, at: Instant, index: u32, what: String, hits: Option<String>) {
+        let listed =
+            self.started.as_ref().map(|started| started.scenario.faults.as_slice()).unwrap_or_default();
+        let fault = usize::try_from(index).ok().and_then(|index| listed.get(index)).cloned();
+        self.faults.push(FaultSpan { index, what, hits, from: at, to: None, fault });
     }
 
     fn job(&mut self, request: u64) -> &mut Job {

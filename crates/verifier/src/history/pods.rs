@@ -17,6 +17,8 @@ pub(crate) struct Pod {
     pub(crate) created: Option<Instant>,
     /// When it got a node.
     pub(crate) scheduled: Option<Instant>,
+    /// The node's name.
+    pub(crate) node: Option<String>,
     /// When its phase became Running.
     pub(crate) running: Option<Instant>,
     /// When it was Ready first.
@@ -25,6 +27,8 @@ pub(crate) struct Pod {
     pub(crate) terminating: Option<(Instant, Millis)>,
     /// When its phase became Succeeded or Failed.
     pub(crate) ended: Option<Instant>,
+    /// Whether that phase was Failed.
+    pub(crate) failed: bool,
     /// When its object was gone.
     pub(crate) gone: Option<Instant>,
     /// Its containers by name.
