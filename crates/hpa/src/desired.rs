@@ -5,9 +5,14 @@ use std::fmt;
 use model::{Instant, Millis};
 
 use crate::history::History;
+use crate::normalise::normalise;
+use crate::propose::{Proposal, Tolerances, propose};
 use crate::rules::KubernetesRules;
 use crate::spec::{HpaSpec, PolicyKind};
-use crate::status::Conditions;
+use crate::status::{Condition, Conditions, Reason};
+
+/// What every sync says once it has read the scale.
+const READ_SCALE: Condition = Condition::yes(Reason::SucceededGetScale);
 
 /// What the controller sees of the scaled workload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -147,10 +152,7 @@ impl fmt::Display for Because {
             Self::HeldBack { wanted, held, window } => {
                 write!(f, "{wanted} wanted, held back at {held} by a recommendation of the last {window}")
             }
-            Self::Doubling { wanted, current, limit } if current > limit / 2 => {
-                write!(f, "{wanted} wanted, growth limit {limit}")
-            }
-            Self::Doubling { wanted, current, limit } if current * 2 == limit => {
+            Self::Doubling { wanted, current, limit } if current.checked_mul(2) == Some(limit) => {
                 write!(f, "{wanted} wanted, growth limit 2x{current} = {limit}")
             }
             Self::Doubling { wanted, limit, .. } => write!(f, "{wanted} wanted, growth limit {limit}"),
@@ -182,12 +184,86 @@ pub fn desired(
     view: &View,
     metrics: &[Answer],
 ) -> Desired {
-    let _ = (spec, rules, metrics);
-    history.first_seen(now, view.spec_replicas);
-    Desired {
-        replicas: view.spec_replicas,
-        raw: view.spec_replicas,
-        because: Because::Zero,
-        conditions: Conditions::default(),
+    let current = view.spec_replicas;
+    history.first_seen(now, current);
+    unread(spec, current).unwrap_or_else(|| {
+        let tolerances = Tolerances::of(rules, spec.behavior.as_ref());
+        let proposals = spec.metrics.iter().enumerate().map(|(place, metric)| {
+            propose(tolerances, metric.target, view, metrics.get(place).copied().flatten()?)
+        });
+        decide(spec, history, now, current, proposals)
+    })
+}
+
+/// What is decided without a read: whatever is zero, or outside of min and max.
+pub(crate) fn unread(spec: &HpaSpec, current: i32) -> Option<Desired> {
+    let (min, max) = (spec.min, spec.max);
+    let (replicas, because) = match current {
+        0 if min != 0 => (0, Because::Zero),
+        _ if current > max => (max, Because::AboveMax { current, max }),
+        _ if current < min => (min, Because::BelowMin { current, min }),
+        _ => return None,
+    };
+    let mut conditions = Conditions { able_to_scale: Some(READ_SCALE), ..Conditions::default() };
+    if because == Because::Zero {
+        conditions.scaling_active = Some(Condition::no(Reason::ScalingDisabled));
+    }
+    Some(Desired { replicas, raw: current, because, conditions })
+}
+
+/// What is decided of the metrics' proposals, one for each metric, nothing for those without.
+pub(crate) fn decide(
+    spec: &HpaSpec,
+    history: &mut History,
+    now: Instant,
+    current: i32,
+    proposals: impl Iterator<Item = Option<Proposal>>,
+) -> Desired {
+    let (metric, proposal) = match highest(current, proposals) {
+        Ok(found) => found,
+        Err(metric) => {
+            let conditions = Conditions {
+                able_to_scale: Some(READ_SCALE),
+                scaling_active: Some(Condition::no(Reason::FailedGetExternalMetric { metric })),
+                scaling_limited: None,
+            };
+            return Desired {
+                replicas: current,
+                raw: current,
+                because: Because::Unread { metric },
+                conditions,
+            };
+        }
+    };
+    // `desiredReplicas` starts at zero and only takes what is more.
+    let raw = proposal.replicas.max(0);
+    let (replicas, because, mut conditions) = normalise(spec, history, now, current, raw);
+    conditions.scaling_active = Some(Condition::yes(Reason::ValidMetricFound { metric }));
+    let wanted = Because::Wanted { wanted: raw, tolerated: proposal.tolerated };
+    Desired { replicas, raw, because: because.unwrap_or(wanted), conditions }
+}
+
+/// The highest proposal and its metric; or the first metric without one, if no other has one or the
+/// others ask for less than is there. Source: as above, `computeReplicasForMetrics`.
+fn highest(
+    current: i32,
+    proposals: impl Iterator<Item = Option<Proposal>>,
+) -> Result<(usize, Proposal), usize> {
+    let mut best: Option<(usize, Proposal)> = None;
+    let mut invalid = None;
+    for (metric, proposal) in proposals.enumerate() {
+        let Some(proposal) = proposal else {
+            invalid = invalid.or(Some(metric));
+            continue;
+        };
+        // After a zero the next one counts whatever it is.
+        if best.is_none_or(|(_, best)| best.replicas == 0 || proposal.replicas > best.replicas) {
+            best = Some((metric, proposal));
+        }
+    }
+    match (best, invalid) {
+        (Some(found), None) => Ok(found),
+        (Some(found), Some(_)) if found.1.replicas >= current => Ok(found),
+        (_, invalid) => Err(invalid.unwrap_or(0)),
     }
 }

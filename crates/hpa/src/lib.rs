@@ -11,7 +11,10 @@
 mod desired;
 mod history;
 mod hpa;
+mod normalise;
+pub mod propose;
 pub mod quantity;
+mod queue;
 pub mod rules;
 pub mod spec;
 pub mod status;

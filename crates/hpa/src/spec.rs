@@ -343,3 +343,91 @@ fn within(field: &'static str, value: i32, least: i32, most: i32) -> Result<i32,
 fn seconds_of(field: &'static str, value: i32, least: i32, most: i32) -> Result<Millis, SpecError> {
     within(field, value, least, most).map(|seconds| Millis::seconds(u64::from(seconds.unsigned_abs())))
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn behavior(json: &Json) -> Result<Behavior, SpecError> {
+        Behavior::from_json(json)
+    }
+
+    #[test]
+    fn an_hpa_is_read_as_keda_makes_it() {
+        let spec = HpaSpec::from_json(&json!({
+            "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "agents"},
+            "minReplicas": 1, "maxReplicas": 10,
+            "metrics": [{"type": "External", "external": {
+                "metric": {"name": "s0-azure-pipelines-7", "selector": {"matchLabels": {}}},
+                "target": {"type": "AverageValue", "averageValue": "1"}}}],
+        }));
+        let metric = Metric { name: "s0-azure-pipelines-7".into(), target: Target::AverageValue(1000) };
+        assert_eq!(spec, Ok(HpaSpec { min: 1, max: 10, metrics: vec![metric], behavior: None }));
+    }
+
+    #[test]
+    fn what_the_api_server_would_refuse_is_refused() {
+        let metric = |kind: &str, target: Json| {
+            let external = json!({"metric": {"name": "m"}, "target": target});
+            json!({"maxReplicas": 3, "metrics": [{"type": kind, "external": external}]})
+        };
+        for spec in [
+            json!({}),
+            json!({"maxReplicas": 0}),
+            json!({"minReplicas": 4, "maxReplicas": 3}),
+            json!({"minReplicas": 0, "maxReplicas": 3}),
+            metric("Resource", json!({"averageValue": "1"})),
+            metric("External", json!({})),
+            metric("External", json!({"averageValue": "0"})),
+            metric("External", json!({"value": "many"})),
+        ] {
+            assert!(HpaSpec::from_json(&spec).is_err(), "{spec}");
+        }
+    }
+
+    #[test]
+    fn an_empty_behavior_is_not_none() {
+        let spec = |behavior: Json| HpaSpec::from_json(&json!({"maxReplicas": 3, "behavior": behavior}));
+        assert_eq!(spec(json!({})).map(|spec| spec.behavior), Ok(Some(Behavior::default())));
+        assert_eq!(spec(Json::Null).map(|spec| spec.behavior), Ok(None));
+    }
+
+    #[test]
+    fn what_is_left_out_of_a_behavior_gets_its_default() {
+        let read = behavior(&json!({"scaleDown": {"stabilizationWindowSeconds": 60, "tolerance": 0.05}}));
+        let mut expected = Behavior::default();
+        expected.down.window = Millis::seconds(60);
+        expected.down.tolerance = Some(0.05);
+        assert_eq!(read, Ok(expected));
+    }
+
+    #[test]
+    fn policies_replace_the_default_ones() {
+        let read = behavior(&json!({"scaleUp": {"selectPolicy": "Min", "policies": [
+            {"type": "Percent", "value": 10, "periodSeconds": 60}]}}));
+        let mut expected = Behavior::default();
+        expected.up.select = Select::Min;
+        expected.up.policies = vec![Policy { kind: PolicyKind::Percent, value: 10, period_seconds: 60 }];
+        assert_eq!(read, Ok(expected));
+    }
+
+    #[test]
+    fn a_behavior_outside_of_its_limits_is_refused() {
+        let policy =
+            |value, period| json!({"policies": [{"type": "Pods", "value": value, "periodSeconds": period}]});
+        for rules in [
+            json!({"stabilizationWindowSeconds": 3601}),
+            json!({"stabilizationWindowSeconds": -1}),
+            json!({"selectPolicy": "Most"}),
+            json!({"policies": []}),
+            json!({"tolerance": "-0.1"}),
+            policy(0, 15),
+            policy(1, 0),
+            policy(1, 1801),
+        ] {
+            assert!(behavior(&json!({"scaleUp": rules})).is_err(), "{rules}");
+        }
+    }
+}
