@@ -2,6 +2,7 @@
 //! as pure state machines for every version from 2.9 to 2.21.
 //!
 //! - [`rules`]: what differs between versions, as data.
+//! - [`scaler`]: what is asked of Azure DevOps, and what is made of the answers.
 //! - [`scaled_job`]: the ScaledJob loop.
 //!
 //! No clocks, no threads, no I/O. Out of scope are limits of the whole operator: its five
@@ -10,5 +11,6 @@
 
 pub mod rules;
 pub mod scaled_job;
+pub mod scaler;
 
 pub use rules::{Rules, UnknownVersion};
