@@ -88,15 +88,103 @@ impl CountRule {
         }
     }
 
-    fn demands_match(&self, job: &[String], trigger: &[String]) -> bool {
-        let bare = |list: &[String]| -> Vec<String> {
-            list.iter().filter(|demand| !demand.starts_with(AGENT_VERSION_DEMAND)).cloned().collect()
+    /// Why a row counts, or why not.
+    pub(crate) fn why(&self, row: &ScalerRow) -> String {
+        if let Some(result) = row.result {
+            return format!("finished: {result:?}");
+        }
+        if row.received && !self.counts_received {
+            return if self.keda >= Version::new(2, 21, 0) {
+                "received by an agent, and scaleOnInFlight is false".to_owned()
+            } else {
+                format!("received by an agent, and KEDA {} does not count received jobs", self.keda)
+            };
+        }
+        let state = match (row.received, row.assigned) {
+            (true, _) => "received by an agent and not finished",
+            (false, true) => "assigned and not received",
+            (false, false) => "waits for an agent",
         };
+        match (&self.parent, &self.demands) {
+            (Some(parent), _) if self.counts(row) => {
+                format!("{state}, and `{parent}` is among its matchedAgents")
+            }
+            (Some(parent), _) => {
+                format!("parent `{parent}` is not among its matchedAgents ({})", listed(&row.matched_agents))
+            }
+            (None, Some(_)) if row.demands.is_empty() => format!("{state}, and demands nothing"),
+            (None, Some(demands)) if self.counts(row) => {
+                format!("{state}, and its demands ({}) match `{}`", listed(&row.demands), demands.join(","))
+            }
+            (None, Some(demands)) => self.why_demands_do_not_match(&row.demands, demands),
+            (None, None) => state.to_owned(),
+        }
+    }
+
+    fn why_demands_do_not_match(&self, job: &[String], trigger: &[String]) -> String {
         let (wanted, offered) = (bare(job), bare(trigger));
-        let same = |left: &str, right: &str| {
-            if self.ignore_case { left.eq_ignore_ascii_case(right) } else { left == right }
+        let missing = |from: &[String], among: &[String]| -> Vec<String> {
+            from.iter().filter(|one| !among.iter().any(|other| self.same(one, other))).cloned().collect()
         };
-        let matches = wanted.iter().flat_map(|left| offered.iter().filter(|right| same(left, right))).count();
+        let (not_offered, not_wanted) = (missing(&wanted, &offered), missing(&offered, &wanted));
+        let ignores_others = self.require_all_and_ignore_others && !self.require_all;
+        if !not_offered.is_empty() && !ignores_others {
+            return format!("demands do not match: the trigger does not name {}", listed(&not_offered));
+        }
+        if !not_wanted.is_empty() && (self.require_all || ignores_others) {
+            let rule = if ignores_others { "requireAllDemandsAndIgnoreOthers" } else { "requireAllDemands" };
+            return format!(
+                "demands do not match: the job does not demand {}, and {rule} is set",
+                listed(&not_wanted)
+            );
+        }
+        format!(
+            "demands do not match: KEDA {} counts {} pairs of equal demands in {} and `{}`",
+            self.keda,
+            self.pairs(&wanted, &offered),
+            listed(job),
+            trigger.join(",")
+        )
+    }
+
+    /// How it counts, in a sentence.
+    pub(crate) fn words(&self) -> String {
+        let jobs = match (&self.parent, &self.demands) {
+            (Some(parent), _) => {
+                format!("jobs that agent `{parent}` matches, which the service tells of waiting jobs only")
+            }
+            (None, Some(demands)) => format!(
+                "jobs whose demands match `{}`{}",
+                demands.join(","),
+                if self.require_all {
+                    ", all of them"
+                } else if self.require_all_and_ignore_others {
+                    ", all of those and any others"
+                } else {
+                    ""
+                }
+            ),
+            (None, None) => "every job".to_owned(),
+        };
+        let received = if self.counts_received { "until they end" } else { "until an agent receives them" };
+        let active = match self.activation {
+            0 => String::new(),
+            activation => format!(", and is active above {activation}"),
+        };
+        format!("counts {jobs}, {received}; {} for one replica{active}", self.target)
+    }
+
+    fn same(&self, left: &str, right: &str) -> bool {
+        if self.ignore_case { left.eq_ignore_ascii_case(right) } else { left == right }
+    }
+
+    fn pairs(&self, wanted: &[String], offered: &[String]) -> usize {
+        wanted.iter().flat_map(|left| offered.iter().filter(|right| self.same(left, right))).count()
+    }
+
+    fn demands_match(&self, job: &[String], trigger: &[String]) -> bool {
+        let (wanted, offered) = (bare(job), bare(trigger));
+        let matches = self.pairs(&wanted, &offered);
         if self.keda < Version::new(2, 10, 1) {
             // Up to 2.10.0 exactly one demand on the agent's version was taken for granted, and a job without
             // demands never matched (fixed by kedacore/keda#4401 and #4405).
@@ -111,6 +199,15 @@ impl CountRule {
             matches == wanted.len()
         }
     }
+}
+
+/// Demands without those on the agent's version.
+fn bare(list: &[String]) -> Vec<String> {
+    list.iter().filter(|demand| !demand.starts_with(AGENT_VERSION_DEMAND)).cloned().collect()
+}
+
+fn listed(texts: &[String]) -> String {
+    if texts.is_empty() { "none".to_owned() } else { texts.join(", ") }
 }
 
 /// Go's `strconv.ParseBool`.
@@ -185,6 +282,36 @@ mod tests {
             .map(|metadata| count(keda, &metadata.into_iter().chain(extra).collect::<Vec<_>>()));
             assert_eq!(counts, expected, "KEDA {keda:?} with {extra:?}");
         }
+    }
+
+    #[test]
+    fn every_row_has_a_reason() {
+        let why = |keda: (u64, u64, u64), metadata: &[(&str, &str)]| {
+            let metadata =
+                metadata.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+            let rule = CountRule::of(&metadata, &Version::new(keda.0, keda.1, keda.2));
+            rows().iter().map(|row| rule.why(row)).collect::<Vec<_>>()
+        };
+        let plain = why((2, 20, 2), &[]);
+        assert_eq!(plain[0], "waits for an agent");
+        assert_eq!(plain[1], "received by an agent, and KEDA 2.20.2 does not count received jobs");
+        assert_eq!(plain[2], "finished: Succeeded");
+        assert_eq!(
+            why((2, 21, 0), &[("scaleOnInFlight", "false")])[1],
+            "received by an agent, and scaleOnInFlight is false"
+        );
+        assert_eq!(
+            why((2, 21, 0), &[("demands", "java")])[3],
+            "demands do not match: the trigger does not name docker"
+        );
+        let all = [("demands", "java,docker"), ("requireAllDemands", "true")];
+        assert!(why((2, 21, 0), &all)[0].contains("the job does not demand docker, and requireAllDemands"));
+        let others = [("demands", "docker"), ("requireAllDemandsAndIgnoreOthers", "true")];
+        assert!(why((2, 21, 0), &others)[0].contains("requireAllDemandsAndIgnoreOthers"));
+        assert_eq!(
+            why((2, 21, 0), &[("parent", "template")])[3],
+            "parent `template` is not among its matchedAgents (other)"
+        );
     }
 
     #[test]

@@ -121,6 +121,22 @@ impl Hpa {
         limit.unwrap_or(current).max(current)
     }
 
+    /// The growth limit as a formula, such as `2x8 = 16`.
+    pub(crate) fn growth_words(&self, current: u32, limit: u32) -> String {
+        if self.behavior.is_some() {
+            format!("of its scaleUp policies {limit}")
+        } else if current.saturating_mul(GROWTH_FACTOR) >= GROWTH_MINIMUM {
+            format!("{GROWTH_FACTOR}x{current} = {limit}")
+        } else {
+            limit.to_string()
+        }
+    }
+
+    /// How far proposals are looked back on for a raise, which takes the least of them.
+    pub(crate) fn raise_window(&self) -> Millis {
+        self.behavior.as_ref().map_or(Millis::ZERO, |behavior| behavior.up.window)
+    }
+
     /// How often the growth limit applies on the way from `from` to `to`.
     pub(crate) fn growth_steps(&self, from: u32, to: u32) -> u32 {
         let (mut current, mut steps) = (from.max(1), 0);

@@ -111,6 +111,9 @@ pub struct NotJudged {
     pub because: String,
 }
 
+/// The engine that runs in virtual time.
+pub(crate) const SIMULATED: &str = "sim";
+
 /// What ran.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Run {
@@ -138,6 +141,14 @@ pub struct Run {
     pub outcome: Option<Outcome>,
     /// The last instant of the log.
     pub ended: Instant,
+}
+
+impl Run {
+    /// Whether it ran in virtual time, where no clock can be late.
+    #[must_use]
+    pub fn is_simulated(&self) -> bool {
+        self.engine == SIMULATED
+    }
 }
 
 /// Which findings the scenario announced.

@@ -6,8 +6,8 @@
 
 use std::collections::BTreeMap;
 
-use model::Instant;
 use model::event::ScaleTarget;
+use model::{Instant, Millis};
 use semver::Version;
 use serde_json::Value;
 
@@ -16,6 +16,9 @@ use crate::history::{History, KubernetesJob, Pod, Steps};
 
 /// The maximum of a ScaledJob that names none; it is not lessened by the minimum.
 const DEFAULT_MAX: i64 = 100;
+
+/// So many counts that a poll may have found are tried.
+const MOST_CHOICES: usize = 200;
 
 /// A ScaledJob's rules.
 #[derive(Debug, Clone)]
@@ -61,6 +64,38 @@ pub(crate) struct Queue {
     pub(crate) target: u64,
     /// Whether the trigger is active.
     pub(crate) active: bool,
+}
+
+/// The Jobs that a poll may have found: the least and the most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Counts {
+    /// Unfinished.
+    pub(crate) running: (u32, u32),
+    /// Of them, without a pod that runs.
+    pub(crate) pending: (u32, u32),
+}
+
+impl Counts {
+    /// Around an instant, since KEDA's informer and the watch that wrote the log both lag. Jobs made after
+    /// it are the poll's own, and not among what it found.
+    pub(crate) fn around(
+        history: &History,
+        (unfinished, pending): (&Steps, &Steps),
+        at: Instant,
+        slack: Millis,
+    ) -> Self {
+        let soon = |when: Option<Instant>| when.is_some_and(|when| when > at && when <= at + slack);
+        let old = |job: &KubernetesJob| job.created.is_some_and(|created| created <= at);
+        let ended = history.kubernetes_jobs.values().filter(|job| old(job) && soon(job.finished)).count();
+        let started = history.pods.iter().filter(|pod| soon(pod.running)).count();
+        let range = |steps: &Steps, fewer: usize| {
+            let now = steps.at(at).unwrap_or_default();
+            let fewer = now.saturating_sub(u32::try_from(fewer).unwrap_or(u32::MAX));
+            let before = steps.values(at - slack, at);
+            before.fold((fewer, now), |(least, most), value| (least.min(value), most.max(value)))
+        };
+        Self { running: range(unfinished, ended), pending: range(pending, ended + started) }
+    }
 }
 
 /// A poll's decision.
@@ -113,58 +148,80 @@ impl JobRules {
         matches!(self.strategy, Strategy::Accurate { .. } | Strategy::Eager)
     }
 
-    /// What a poll makes that finds these unfinished Jobs, of them so many pending.
-    pub(crate) fn made(&self, queues: &[Queue], running: u32, pending: u32) -> Made {
-        let (running, pending) = (i64::from(running), i64::from(pending));
+    /// How many Jobs a poll makes that finds these unfinished Jobs, of them so many pending.
+    pub(crate) fn number(&self, queues: &[Queue], (running, pending): (u32, u32)) -> u32 {
+        let running = i64::from(running);
         if running < self.min {
-            let missing = self.min - running;
-            let because = format!("minReplicaCount {} - running {running} = {missing}", self.min);
-            return Made { number: whole(missing), because };
+            return whole(self.min - running);
         }
-        let beyond = running - self.min;
         let (active, length, scale) = self.combined(queues);
-        let beyond_text = if self.min > 0 {
+        let (effective, to) = self.effective(scale, length, running - self.min, i64::from(pending));
+        if active { whole(effective.min(to)) } else { 0 }
+    }
+
+    /// The least and the most that a poll may make which finds counts like these.
+    pub(crate) fn range(&self, queues: &[Queue], counts: &Counts) -> (u32, u32) {
+        let ((least, most), (fewest, greatest)) = (counts.running, counts.pending);
+        let mut range = (u32::MAX, 0);
+        for running in (least..=most).take(MOST_CHOICES) {
+            for pending in (fewest..=greatest).take(MOST_CHOICES) {
+                let number = self.number(queues, (running, pending));
+                range = (range.0.min(number), range.1.max(number));
+            }
+        }
+        range
+    }
+
+    /// The same as [`Self::number`], with how that comes about.
+    pub(crate) fn made(&self, queues: &[Queue], (running, pending): (u32, u32)) -> Made {
+        let number = self.number(queues, (running, pending));
+        let missing = self.min - i64::from(running);
+        if missing > 0 {
+            let because = format!("minReplicaCount {} - running {running} = {missing}", self.min);
+            return Made { number, because };
+        }
+        let (active, length, scale) = self.combined(queues);
+        if !active {
+            return Made { number, because: "no trigger is active".to_owned() };
+        }
+        let (beyond, pending) = (i64::from(running) - self.min, i64::from(pending));
+        let (effective, to) = self.effective(scale, length, beyond, pending);
+        let runs = if self.min > 0 {
             format!("(running {running} - minReplicaCount {})", self.min)
         } else {
             format!("running {running}")
         };
-        let (effective, to, formula) = match self.strategy {
-            Strategy::Default => {
-                (scale - beyond, length, format!("default strategy: maxScale {scale} - {beyond_text}"))
-            }
+        let room = self.room;
+        let formula = match self.strategy {
+            Strategy::Default => format!("default strategy: maxScale {scale} - {runs}"),
             Strategy::Custom { deduction, percentage } => {
-                let share = portion(beyond, percentage);
-                let text = format!(
-                    "custom strategy: maxScale {scale} - deduction {deduction} - {percentage} of {beyond_text}"
-                );
-                ((scale - deduction - share).min(self.room), length, text)
+                format!("custom strategy: maxScale {scale} - deduction {deduction} - {percentage} of {runs}")
+            }
+            Strategy::Accurate { late } if scale + beyond - if late { 0 } else { pending } > room => {
+                format!("accurate strategy: maximum {room} - {runs}")
+            }
+            Strategy::Accurate { .. } => format!("accurate strategy: maxScale {scale} - pending {pending}"),
+            Strategy::Eager => format!(
+                "eager strategy: the less of maxScale {scale} and maximum {room} - {runs} - pending {pending}"
+            ),
+        };
+        let capped = if to < effective { format!(", but {to} in the queue") } else { String::new() };
+        Made { number, because: format!("{formula} = {effective}{capped}") }
+    }
+
+    /// `GetEffectiveMaxScale` of the strategy.
+    fn effective(&self, scale: i64, length: i64, beyond: i64, pending: i64) -> (i64, i64) {
+        match self.strategy {
+            Strategy::Default => (scale - beyond, length),
+            Strategy::Custom { deduction, percentage } => {
+                ((scale - deduction - portion(beyond, percentage)).min(self.room), length)
             }
             Strategy::Accurate { late } => {
-                let above = scale + beyond - if late { 0 } else { pending };
-                if above > self.room {
-                    let text = format!("accurate strategy: maximum {} - {beyond_text}", self.room);
-                    (self.room - beyond, length, text)
-                } else {
-                    let text = format!("accurate strategy: maxScale {scale} - pending {pending}");
-                    (scale - pending, length, text)
-                }
+                let above = scale + beyond - if late { 0 } else { pending } > self.room;
+                (if above { self.room - beyond } else { scale - pending }, length)
             }
-            Strategy::Eager => {
-                let free = self.room - beyond - pending;
-                let text = format!(
-                    "eager strategy: the less of maxScale {scale} and maximum {} - {beyond_text} - pending {pending}",
-                    self.room
-                );
-                (free.min(scale), self.room, text)
-            }
-        };
-        if !active {
-            return Made { number: 0, because: "no trigger is active".to_owned() };
+            Strategy::Eager => ((self.room - beyond - pending).min(scale), self.room),
         }
-        let number = effective.min(to).max(0);
-        let capped =
-            if to < effective { format!(", but no more than the {to} in the queue") } else { String::new() };
-        Made { number: whole(number), because: format!("{formula} = {effective}{capped}") }
     }
 
     /// Whether any trigger is active, the queue's length and the Jobs wanted for it.
@@ -298,7 +355,7 @@ mod tests {
         let history = History::of(log.events());
         let rules = JobRules::of(&history.targets["ScaledJob/agents"].scale).expect("rules");
         let queue = Queue { count: queue.into(), target: target.into(), active: queue > 0 };
-        rules.made(&[queue], running, pending).number
+        rules.made(&[queue], (running, pending)).number
     }
 
     #[test]

@@ -2,10 +2,23 @@
 //! with its reason, from the facts of a log and the documented rules. A rule of KEDA or the HPA that
 //! does not lead to what the log shows is no explanation, and then it says so.
 
+mod case;
+mod hpa;
+mod jobs;
+mod keda;
+mod moment;
+mod notes;
+mod reads;
+mod steps;
+#[cfg(test)]
+mod tests;
+
 use model::{Event, Instant};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use self::case::Case;
+use self::jobs::JobLoop;
 use crate::history::History;
 use crate::report::Run;
 use crate::verdict;
@@ -14,8 +27,72 @@ use crate::verdict;
 #[must_use]
 pub fn explain(events: impl IntoIterator<Item = Event>, at: Option<Instant>) -> Explanation {
     let history = History::of(events);
-    let moment = at.map(|at| Moment { at, objects: Vec::new() });
-    Explanation { run: verdict::run(&history), objects: Vec::new(), not_explained: 0, moment }
+    let mut objects = Vec::new();
+    let mut moments = Vec::new();
+    for (object, target) in &history.targets {
+        let case = Case::of(&history, object, target);
+        let (story, moment) = story(&case, at);
+        objects.push(story);
+        moments.extend(moment);
+    }
+    let steps = objects.iter().flat_map(|story| &story.entries);
+    let not_explained = steps.filter(|entry| matches!(entry, Entry::Step(step) if !step.explained)).count();
+    Explanation {
+        run: verdict::run(&history),
+        objects,
+        not_explained: u32::try_from(not_explained).unwrap_or(u32::MAX),
+        moment: at.map(|at| Moment { at, objects: moments }),
+    }
+}
+
+fn story(case: &Case<'_>, at: Option<Instant>) -> (ObjectStory, Option<MomentOfObject>) {
+    let (steps, reads, proposals) = if case.is_job {
+        let jobs = JobLoop::of(case);
+        (jobs.steps(case), reads::stories(case, |index| jobs.nothing(case, index)), None)
+    } else {
+        let proposals = hpa::proposals(case);
+        (steps::of_workload(case, &proposals), reads::stories(case, |_| None), Some(proposals))
+    };
+    let moment = at.map(|at| moment::of(case, proposals.as_ref(), &steps, at));
+    let mut entries: Vec<Entry> = notes::of(case).into_iter().map(Entry::Note).collect();
+    entries.extend(reads.into_iter().map(Entry::Reads));
+    entries.extend(steps.into_iter().map(Entry::Step));
+    entries.sort_by_key(Entry::at);
+    let story = ObjectStory {
+        object: case.object.to_owned(),
+        workload: case.target.scale.workload.clone(),
+        settings: settings(case),
+        entries,
+    };
+    (story, moment)
+}
+
+fn settings(case: &Case<'_>) -> Vec<String> {
+    let era = case.era(Instant::START);
+    let scale = era.scale;
+    let mut settings = Vec::new();
+    let bounds =
+        format!("{} to {} replicas, a poll every {}s", scale.min, scale.max, scale.polling_interval_s);
+    settings.push(match (case.is_job, &scale.strategy) {
+        (true, strategy) => {
+            format!("KEDA {}: {bounds}, {} strategy", scale.keda, strategy.as_deref().unwrap_or("default"))
+        }
+        (false, _) => format!(
+            "KEDA {}: {bounds}, cooldown {}s, scale-down window {}s",
+            scale.keda, scale.cooldown_s, scale.stabilization_s
+        ),
+    });
+    for trigger in &era.triggers {
+        let words = trigger.rule.as_ref().map_or_else(
+            || format!("is a trigger of type {}, whose values the log does not have", trigger.kind),
+            |rule| rule.words(),
+        );
+        settings.push(format!("{} {words}", trigger.metric));
+    }
+    if era.polls_do_not_read() && !case.is_job {
+        settings.push("polls take what the HPA read last, so the HPA's reads are all there are".to_owned());
+    }
+    settings
 }
 
 /// Why replicas were what they were, for every KEDA object of a log.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use model::event::{ScaleTarget, Trigger};
-use model::fault::{Edit, Fault, Program};
+use model::fault::{Edit, Fault, NamedAnswer, Program, Route, ServiceAnswer};
 use model::{Instant, Millis};
 use serde_json::{Map, Value};
 
@@ -45,6 +45,13 @@ impl FaultSpan {
     /// Whether it is a fault of the service.
     pub(crate) fn is_service(&self) -> bool {
         matches!(self.fault, Some(Fault::Service(_)))
+    }
+
+    /// Whether it answers KEDA's reads with JSON that breaks off.
+    pub(super) fn breaks_reads(&self) -> bool {
+        matches!(&self.fault, Some(Fault::Service(fault))
+            if fault.answer == Some(ServiceAnswer::Named(NamedAnswer::Malformed))
+                && matches!(fault.route, Route::All | Route::JobRequests))
     }
 
     /// Whether KEDA's operator starts anew.

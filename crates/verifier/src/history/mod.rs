@@ -213,6 +213,7 @@ impl History {
             pod.settle();
         }
         faults::settle(&mut history.targets, &history.faults);
+        history.break_reads();
         history
     }
 
@@ -285,7 +286,7 @@ impl History {
     fn take_cluster(&mut self, at: Instant, fact: Fact) {
         match fact {
             Fact::ScalerRead { pool, status, latency_ms, rows, .. } => {
-                self.reads.push(Read { at, pool, status, latency: Millis(latency_ms), rows });
+                self.reads.push(Read { at, pool, status, latency: Millis(latency_ms), rows, broken: false });
             }
             Fact::Request { method, route, status, caller, .. } => {
                 self.requests.push(Request { at, what: format!("{method} {route}"), status, caller });
@@ -374,6 +375,17 @@ impl History {
             self.started.as_ref().map(|started| started.scenario.faults.as_slice()).unwrap_or_default();
         let fault = usize::try_from(index).ok().and_then(|index| listed.get(index)).cloned();
         self.faults.push(FaultSpan { index, what, hits, from: at, to: None, fault });
+    }
+
+    /// Answers of status 200 that a fault broke off.
+    fn break_reads(&mut self) {
+        let end = self.end;
+        for (from, to) in self.faults.iter().filter(|fault| fault.breaks_reads()).map(|fault| fault.span(end))
+        {
+            for read in self.reads.iter_mut().filter(|read| read.at >= from && read.at <= to) {
+                read.broken = true;
+            }
+        }
     }
 
     fn job(&mut self, request: u64) -> &mut Job {

@@ -16,14 +16,33 @@ pub(crate) struct Read {
     pub(crate) latency: Millis,
     /// The rows of the answer.
     pub(crate) rows: Vec<ScalerRow>,
+    /// Whether the answer was broken on purpose.
+    pub(crate) broken: bool,
 }
 
+/// KEDA gives up on a request after this long (`KEDA_HTTP_DEFAULT_TIMEOUT`).
+pub(crate) const KEDA_TIME_OUT: Millis = Millis::seconds(3);
+
 impl Read {
-    /// Whether KEDA can use it. Any status of 200 to 299 is parsed (kedacore/keda
+    /// Whether KEDA can use it.
+    pub(crate) fn succeeded(&self) -> bool {
+        self.failure().is_none()
+    }
+
+    /// Why KEDA cannot use it. Any status of 200 to 299 is parsed (kedacore/keda
     /// pkg/scalers/azure_pipelines_scaler.go, getAzurePipelineRequest); the sign-in page that comes with
     /// 203 is not JSON.
-    pub(crate) fn succeeded(&self) -> bool {
-        (200..300).contains(&self.status) && self.status != 203
+    pub(crate) fn failure(&self) -> Option<String> {
+        if self.latency >= KEDA_TIME_OUT {
+            return Some(format!("no answer within {KEDA_TIME_OUT}, when KEDA gives up"));
+        }
+        match self.status {
+            203 => Some("answered 203 with the sign-in page, which is not JSON".to_owned()),
+            200..300 if self.broken => Some("answered with broken JSON".to_owned()),
+            200..300 => None,
+            0 => Some("never answered".to_owned()),
+            status => Some(format!("answered {status}")),
+        }
     }
 }
 

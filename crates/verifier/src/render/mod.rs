@@ -10,7 +10,7 @@ use model::event::Outcome;
 
 use self::text::{Style, Tone};
 use crate::aggregate::Aggregate;
-use crate::report::{Finding, Report, Severity, Verdict};
+use crate::report::{Finding, Report, Run, Severity, Verdict};
 use crate::words::{counted, names};
 
 /// So many findings of one rule are told in full.
@@ -101,6 +101,21 @@ fn head(report: &Report, style: Style) -> String {
     let name = if run.scenario.is_empty() { "no scenario" } else { &run.scenario };
     let mut out = format!("{}  {}\n", verdict(report.verdict, style), style.paint(Tone::Strong, name));
     out.push_str(&style.paragraph("", 2, &report.because));
+    if !run.engine.is_empty() {
+        out.push_str(&style.paragraph("run       ", 2, &run_words(run)));
+    }
+    if let Some(bad) = &report.announced.known_bad {
+        let text = format!("KEDA {} is known to be bad here ({}): it must fail", bad.keda, bad.range);
+        out.push_str(&style.paragraph("expected  ", 2, &text));
+    }
+    if !run.replay.is_empty() {
+        out.push_str(&style.paragraph("again     ", 2, &run.replay));
+    }
+    out
+}
+
+/// What ran, in a line: the engine and its speed, the seed, the end and the versions.
+fn run_words(run: &Run) -> String {
     let ended = match run.outcome {
         Some(Outcome::Settled) => "settled",
         Some(Outcome::DurationReached) => "over",
@@ -113,26 +128,14 @@ fn head(report: &Report, style: Style) -> String {
         run.versions.iter().map(|(name, version)| format!("{name} {version}")).collect();
     let repetition =
         if run.repetition > 1 { format!(", repetition {}", run.repetition) } else { String::new() };
-    let speed =
-        if run.speed > 1 { format!("at {} times real time", run.speed) } else { "in real time".to_owned() };
-    let what = format!(
-        "{} {speed}, seed {}{repetition}, {ended} at {}; {}",
-        run.engine,
-        run.seed,
-        run.ended,
-        versions.join(", ")
-    );
-    if !run.engine.is_empty() {
-        out.push_str(&style.paragraph("run       ", 2, &what));
-    }
-    if let Some(bad) = &report.announced.known_bad {
-        let text = format!("KEDA {} is known to be bad here ({}): it must fail", bad.keda, bad.range);
-        out.push_str(&style.paragraph("expected  ", 2, &text));
-    }
-    if !run.replay.is_empty() {
-        out.push_str(&style.paragraph("again     ", 2, &run.replay));
-    }
-    out
+    let speed = if run.is_simulated() {
+        "simulated".to_owned()
+    } else if run.speed > 1 {
+        format!("{} at {} times real time", run.engine, run.speed)
+    } else {
+        format!("{} in real time", run.engine)
+    };
+    format!("{speed}, seed {}{repetition}, {ended} at {}; {}", run.seed, run.ended, versions.join(", "))
 }
 
 fn tone(severity: Severity, expected: bool) -> Tone {
