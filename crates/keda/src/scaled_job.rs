@@ -7,26 +7,33 @@
 //! - [`jobs_to_create`]: how many Jobs a poll creates, and why,
 //! - [`beyond_limit`] and [`rolled_out`]: which Jobs are deleted.
 //!
+//! [`Machine`] is the loop around them: reconciles, polls, creations and deletions in scenario time.
+//!
 //! Sources are files of github.com/kedacore/keda; a bare function name is one of K:pkg/scaling/executor/scale_jobs.go.
 
+mod action;
 mod bounds;
 mod client;
 mod combine;
 mod counts;
 mod history;
+mod machine;
 mod object;
+mod series;
 mod strategy;
 #[cfg(test)]
 mod tests;
 
+pub use action::{Action, ApiCall, Condition, Event, Status};
 pub use bounds::Bounds;
 pub use client::{BURST, ClientBucket, QPS};
 pub use combine::{Asked, Calculation, Reading, combine};
 pub use counts::{Counts, Finished, JobView, Pending, PodConditions, PodPhase, PodView, count};
 pub use history::{DEFAULT_HISTORY_LIMIT, HistoryLimits, beyond_limit, rolled_out};
+pub use machine::{FIRST_RETRY, Input, LONGEST_RETRY, Machine, Operator};
 pub use object::{
-    DEFAULT_RESTART_POLICY, EXCLUDED_LABELS, GENERATION, JobMetadata, NAME_LABEL, PAUSED, Rollout, Settings,
-    job_metadata,
+    DEFAULT_RESTART_POLICY, EXCLUDED_LABELS, GENERATION, JobMetadata, NAME_LABEL, PAUSED, Revision, Rollout,
+    Settings, Source, job_metadata,
 };
 pub use strategy::{Because, Case, Created, Inputs, Strategy, jobs_to_create};
 

@@ -61,7 +61,7 @@ fn shuffle(places: &mut [usize], random: &mut ChaCha8Rng) {
 /// Whether an immediate rollout to this generation deletes the Job
 /// (K:controllers/keda/scaledjob_controller.go, `deletePreviousVersionScaleJobs`). Finished ones are not spared.
 #[must_use]
-pub fn rolled_out(rules: &ScaledJobRules, generation: i64, job: &JobView<'_>) -> bool {
+pub fn rolled_out(rules: &ScaledJobRules, generation: u64, job: &JobView<'_>) -> bool {
     match rules.rollout {
         RolloutCheck::None => true,
         RolloutCheck::Generation => {

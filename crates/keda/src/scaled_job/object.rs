@@ -1,9 +1,11 @@
 //! A ScaledJob, made ready for polls.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use model::Millis;
 use model::manifest::keda::{DEFAULT_POLLING_INTERVAL_S, ScaledJob};
+use semver::Version;
 
 use super::OperatorPanics;
 use super::bounds::Bounds;
@@ -11,7 +13,8 @@ use super::combine::Calculation;
 use super::counts::Pending;
 use super::history::{DEFAULT_HISTORY_LIMIT, HistoryLimits};
 use super::strategy::Strategy;
-use crate::rules::{JobPaused, RolloutCheck, ScaledJobRules};
+use crate::rules::{JobPaused, RolloutCheck, Rules, ScaledJobRules};
+use crate::scaler::{AzurePipelines, Surroundings, Triggers, go_boolean};
 
 /// Pauses a ScaledJob (K:apis/keda/v1alpha1/scaledobject_types.go, `PausedAnnotation`).
 pub const PAUSED: &str = "autoscaling.keda.sh/paused";
@@ -109,7 +112,7 @@ fn paused(rules: &ScaledJobRules, annotations: &BTreeMap<String, String>) -> boo
     match rules.paused {
         JobPaused::Unknown => false,
         JobPaused::Presence => true,
-        JobPaused::Value => !matches!(value.as_str(), "0" | "f" | "F" | "false" | "FALSE" | "False"),
+        JobPaused::Value => go_boolean(value).unwrap_or(true),
     }
 }
 
@@ -128,9 +131,9 @@ pub struct JobMetadata {
 #[must_use]
 pub fn job_metadata(
     rules: &ScaledJobRules,
-    keda: &semver::Version,
+    keda: &Version,
     object: &ScaledJob,
-    generation: i64,
+    generation: u64,
 ) -> JobMetadata {
     let metadata = &object.metadata;
     let mut labels: BTreeMap<String, String> = [
@@ -155,4 +158,52 @@ pub fn job_metadata(
         annotations.extend(metadata.annotations.iter().map(|(key, value)| (key.clone(), value.clone())));
     }
     JobMetadata { generate_name: format!("{}-", metadata.name), labels, annotations }
+}
+
+/// A ScaledJob as the API has it, and what its triggers refer to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Source {
+    /// The object.
+    pub object: Arc<ScaledJob>,
+    /// `metadata.generation`, which grows with every change of the specification.
+    pub generation: u64,
+    /// What each trigger refers to, in the order of the triggers.
+    pub surroundings: Arc<[Surroundings]>,
+}
+
+/// A ScaledJob as one version of KEDA understands it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Revision {
+    /// What it was read from.
+    pub source: Source,
+    /// What polls and reconciles need of it.
+    pub settings: Settings,
+    /// Its triggers.
+    pub triggers: Triggers,
+    /// What Jobs are made with, beside `source.object.spec.job_target_ref`.
+    pub metadata: JobMetadata,
+}
+
+impl Revision {
+    /// Reads a ScaledJob.
+    #[must_use]
+    pub fn of(rules: &Rules, keda: &Version, source: Source) -> Self {
+        let jobs = &rules.scaled_job;
+        let none = Surroundings::default();
+        let triggers = source.object.spec.triggers.iter().enumerate().map(|(place, trigger)| {
+            let surroundings = source.surroundings.get(place).unwrap_or(&none);
+            AzurePipelines::parse(&rules.scaler, trigger, surroundings).map(Arc::new)
+        });
+        Self {
+            settings: Settings::of(jobs, &source.object),
+            triggers: triggers.collect(),
+            metadata: job_metadata(jobs, keda, &source.object, source.generation),
+            source,
+        }
+    }
+
+    /// The annotation that pauses, as it is.
+    pub(super) fn pause(&self) -> &str {
+        self.source.object.metadata.annotations.get(PAUSED).map_or("", String::as_str)
+    }
 }

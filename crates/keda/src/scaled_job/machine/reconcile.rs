@@ -1,0 +1,145 @@
+//! Reconciles: pause, rollout, scalers, and a new loop
+//! (K:controllers/keda/scaledjob_controller.go, `reconcileScaledJob`).
+
+use super::*;
+use crate::scaled_job::history::rolled_out;
+use crate::scaled_job::object::Rollout;
+use crate::scaled_job::series::Work;
+
+/// The delay after the first failure (client-go `util/workqueue`, `NewTypedItemExponentialFailureRateLimiter`
+/// as controller-runtime's `controller.NewTyped` makes it); each further failure doubles it.
+pub const FIRST_RETRY: Millis = Millis(5);
+/// The longest delay.
+pub const LONGEST_RETRY: Millis = Millis::seconds(1000);
+/// After so many doublings the longest delay is reached.
+const MOST_DOUBLINGS: u32 = 18;
+
+impl Reconcile {
+    pub(super) fn series(&self) -> Option<&Series> {
+        if let Self::RollingOut(_, series) = self { Some(series) } else { None }
+    }
+
+    pub(super) fn series_mut(&mut self) -> Option<&mut Series> {
+        if let Self::RollingOut(_, series) = self { Some(series) } else { None }
+    }
+
+    pub(super) fn next_deadline(&self) -> Option<Instant> {
+        if let Self::Due(at) = self { Some(*at) } else { self.series().and_then(Series::next_deadline) }
+    }
+}
+
+impl Machine {
+    pub(super) fn begin_reconcile(&mut self, turn: &mut Turn<'_>) {
+        self.again = false;
+        let revision = Arc::clone(&self.revision);
+        let told = self.operator.rules.scaled_job.activity_events;
+        let paused = self.condition(Condition::Paused) == Status::True;
+        if revision.settings.paused {
+            if !paused {
+                self.set(Condition::Paused, Status::True, "ScaledJobPaused", turn);
+                if told {
+                    turn.event(Event::Paused);
+                }
+            }
+            self.stop_loop(turn);
+            self.reconcile = Reconcile::Idle;
+            return self.end_reconcile(true, turn);
+        }
+        if paused {
+            self.set(Condition::Paused, Status::False, "ScaledJobUnpaused", turn);
+            if told {
+                turn.event(Event::Unpaused);
+            }
+        }
+        match revision.settings.rollout {
+            Rollout::Gradual => self.obtain_scalers(revision, turn),
+            Rollout::Immediate { .. } => {
+                self.reconcile = Reconcile::Looking(revision);
+                turn.actions.push(Action::LookAtJobs);
+            }
+        }
+    }
+
+    /// The Jobs are known: those of earlier generations go.
+    pub(super) fn roll_out(&mut self, jobs: &[JobView<'_>], turn: &mut Turn<'_>) {
+        let Reconcile::Looking(revision) = &self.reconcile else { return };
+        let revision = Arc::clone(revision);
+        let (rules, generation) = (&self.operator.rules.scaled_job, revision.source.generation);
+        let old = jobs.iter().filter(|job| rolled_out(rules, generation, job));
+        let names: VecDeque<Box<str>> = old.map(|job| job.name.into()).collect();
+        if names.is_empty() {
+            return self.obtain_scalers(revision, turn);
+        }
+        if rules.activity_events {
+            let number = u64::try_from(names.len()).unwrap_or(u64::MAX);
+            turn.event(Event::RolloutStarted { number });
+        }
+        self.reconcile = Reconcile::RollingOut(revision, Series::new(Work::Delete(names), None));
+    }
+
+    /// Does whatever the reconcile can do now. Whether it did anything that others may wait for.
+    pub(super) fn go_on_reconciling(&mut self, turn: &mut Turn<'_>) -> bool {
+        match &mut self.reconcile {
+            Reconcile::Due(at) if *at <= turn.now => {
+                self.begin_reconcile(turn);
+                true
+            }
+            Reconcile::RollingOut(revision, series) => {
+                let foreground = matches!(revision.settings.rollout, Rollout::Immediate { foreground: true });
+                Self::send(&mut self.calls, series, revision, foreground, turn);
+                if !series.is_over() {
+                    return false;
+                }
+                let (failed, revision) = (series.failed > 0, Arc::clone(revision));
+                let told = self.operator.rules.scaled_job.activity_events;
+                if told {
+                    turn.event(if failed { Event::RolloutFailed } else { Event::RolloutCompleted });
+                }
+                if failed {
+                    self.end_reconcile(false, turn);
+                } else {
+                    self.obtain_scalers(revision, turn);
+                }
+                true
+            }
+            _ => false,
+        }
+    }
+
+    fn obtain_scalers(&mut self, revision: Arc<Revision>, turn: &mut Turn<'_>) {
+        self.reconcile = Reconcile::Obtaining(revision);
+        self.scalers.obtain(turn.now, Task::Reconcile, turn.actions);
+    }
+
+    /// The reconcile has its scalers, or they cannot be made.
+    pub(super) fn obtained(&mut self, succeeded: bool, turn: &mut Turn<'_>) {
+        let Reconcile::Obtaining(revision) = &self.reconcile else { return };
+        let starts = succeeded && !revision.settings.metric_type;
+        if starts {
+            let interval = revision.settings.polling_interval;
+            self.start_loop(interval, turn);
+        }
+        self.end_reconcile(starts, turn);
+    }
+
+    fn end_reconcile(&mut self, succeeded: bool, turn: &mut Turn<'_>) {
+        self.reconcile = Reconcile::Idle;
+        if succeeded {
+            self.failures = 0;
+            if self.condition(Condition::Ready) != Status::True {
+                turn.event(Event::Ready);
+            }
+            self.set(Condition::Ready, Status::True, "ScaledJobReady", turn);
+        } else {
+            let delay = (FIRST_RETRY.0 << self.failures.min(MOST_DOUBLINGS)).min(LONGEST_RETRY.0);
+            self.failures = self.failures.saturating_add(1);
+            self.set(Condition::Ready, Status::False, "ScaledJobCheckFailed", turn);
+            self.set(Condition::Active, Status::Unknown, "UnknownState", turn);
+            turn.event(Event::CheckFailed);
+            self.reconcile = Reconcile::Due(turn.now + Millis(delay));
+        }
+        if self.again {
+            self.begin_reconcile(turn);
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! The machine among a service, an API server and Jobs that the tests move.
