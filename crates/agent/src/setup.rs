@@ -69,7 +69,8 @@ pub(crate) async fn register(
 ) -> Result<(Registration, bool), ConfigureError> {
     let address = Address::of(identity)?;
     let capabilities = azure_devops::agent::capabilities(&identity.name, capabilities.clone());
-    let setup = Setup::configure(&identity.pool, &identity.name, replace, seed(&identity.name));
+    let setup =
+        Setup::configure(identity.pool.as_str(), identity.name.as_str(), replace, seed(&identity.name));
     let result = carry_out(clock, &address, setup, &identity.name, &capabilities).await?;
     let SetupResult::Registered { pool, agent, replaced } = result else {
         unreachable!("a configuration ends with a registration or an error");
@@ -101,7 +102,7 @@ pub async fn unregister(
 ) -> Result<Removal, RemoveError> {
     let address = Address::of(identity)?;
     let Registration { pool, agent, name, capabilities } = registration;
-    let setup = Setup::remove(*pool, *agent, name, seed(name));
+    let setup = Setup::remove(*pool, *agent, name.as_str(), seed(name));
     match carry_out(clock, &address, setup, name, capabilities).await {
         Ok(SetupResult::NotThere) => Ok(Removal::NotThere),
         Ok(_) => Ok(Removal::Removed),

@@ -13,6 +13,8 @@
 
 mod call;
 mod calls;
+pub mod direct;
+mod id;
 mod job;
 mod listener;
 mod random;
@@ -20,6 +22,7 @@ mod setup;
 pub mod wire;
 
 pub use call::{Answer, Call, CallId, Completion, Failure, FailureKind, Observation, Output};
+pub use id::Id;
 pub use job::JobMessage;
 pub use listener::{CANCEL_TAKES, Listener, Settings};
 pub use setup::{Setup, SetupAnswer, SetupCall, SetupError, SetupResult, SetupStep};

@@ -1,13 +1,17 @@
 //! Agents of a pool: registered, replaced, changed, removed.
 
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use model::{Fact, Instant};
 use uuid::Uuid;
 
 use crate::call::{AgentChange, AgentDraft, Answer, Include};
-use crate::demands::{Capabilities, Demand};
+use crate::capabilities::Capabilities;
+use crate::demands::Demand;
 use crate::ids::{AgentId, PoolId, RequestId};
+use crate::job_requests::ShownAgent;
 use crate::limits::MAX_AGENTS;
 use crate::pools::checked_name;
 use crate::sessions::SessionEnd;
@@ -18,14 +22,13 @@ use crate::{Refusal, Service};
 pub(crate) struct Agent {
     pub(crate) id: AgentId,
     pub(crate) pool: PoolId,
-    pub(crate) name: String,
-    pub(crate) version: String,
-    pub(crate) os_description: String,
+    pub(crate) name: Arc<str>,
+    pub(crate) version: Arc<str>,
+    pub(crate) os_description: Arc<str>,
     pub(crate) enabled: bool,
     pub(crate) max_parallelism: u32,
     pub(crate) created: Instant,
     pub(crate) status_changed: Instant,
-    pub(crate) system_capabilities: BTreeMap<String, String>,
     pub(crate) user_capabilities: BTreeMap<String, String>,
     pub(crate) capabilities: Capabilities,
     /// An agent with a session is online.
@@ -37,14 +40,27 @@ pub(crate) struct Agent {
     pub(crate) last_completed: Option<RequestId>,
     /// It said that it takes no further job.
     pub(crate) shutting_down: bool,
-    /// Its JSON inside job requests.
-    pub(crate) reference: Vec<u8>,
+    /// Its JSON in `matchedAgents`, once somebody asked. Whatever changes the agent forgets it.
+    pub(crate) reference: OnceCell<Vec<u8>>,
 }
 
 impl Agent {
     /// Whether it could take a job if it has none.
     pub(crate) fn takes_jobs(&self) -> bool {
         self.session.is_some() && self.enabled && !self.shutting_down
+    }
+
+    /// What rows tell of it.
+    pub(crate) fn shown(&self) -> ShownAgent {
+        ShownAgent {
+            id: self.id,
+            pool: self.pool,
+            name: Arc::clone(&self.name),
+            version: Arc::clone(&self.version),
+            os_description: Arc::clone(&self.os_description),
+            enabled: self.enabled,
+            online: self.session.is_some(),
+        }
     }
 
     fn is_idle(&self) -> bool {
@@ -84,7 +100,7 @@ impl Service {
     pub fn agents(&self) -> Vec<AgentSnapshot> {
         let snapshot = |agent: &Agent| AgentSnapshot {
             id: agent.id,
-            name: agent.name.clone(),
+            name: agent.name.to_string(),
             pool: agent.pool,
             online: agent.session.is_some(),
             enabled: agent.enabled,
@@ -111,10 +127,12 @@ impl Service {
         include: Include,
     ) -> Result<Answer, Refusal> {
         let pool = self.pool(pool)?;
-        let named = |id: &AgentId| name.is_none_or(|name| pool.by_name.get(&name.to_lowercase()) == Some(id));
         let able =
             |id: &AgentId| self.agents.get(id).is_some_and(|agent| agent.capabilities.satisfy(demands));
-        let found = pool.agents.iter().copied().filter(|id| named(id) && able(id)).collect();
+        let found = match name {
+            Some(name) => pool.by_name.get(&name.to_lowercase()).copied().filter(able).into_iter().collect(),
+            None => pool.agents.iter().copied().filter(able).collect(),
+        };
         Ok(Answer::Agents(found, include))
     }
 
@@ -142,26 +160,25 @@ impl Service {
         let agent = Agent {
             id,
             pool,
-            capabilities: Capabilities::new(&draft.name, &draft.version, &draft.capabilities, &user),
-            name: draft.name,
-            version: draft.version,
-            os_description: draft.os_description,
+            capabilities: Capabilities::new(&draft.name, &draft.version, draft.capabilities, &user),
+            name: draft.name.into(),
+            version: draft.version.into(),
+            os_description: draft.os_description.into(),
             enabled: draft.enabled.unwrap_or(true),
             max_parallelism: 1,
             created: self.now,
             status_changed: self.now,
-            system_capabilities: draft.capabilities,
             user_capabilities: user,
             session: None,
             request: None,
             promised: None,
             last_completed: None,
             shutting_down: false,
-            reference: Vec::new(),
+            reference: OnceCell::new(),
         };
         if let Some(pool) = self.pools.get_mut(&pool) {
             pool.agents.insert(id);
-            pool.by_name.insert(agent.name.to_lowercase(), id);
+            pool.by_name.insert(agent.capabilities.agent_name().to_owned(), id);
         }
         self.agents.insert(id, agent);
         self.agent_changed(id);
@@ -186,10 +203,10 @@ impl Service {
             self.end_session(session, SessionEnd::Expired("the agent was replaced"));
         }
         let agent = self.agent_mut(pool, id)?;
-        agent.version = draft.version;
-        agent.os_description = draft.os_description;
+        agent.version = draft.version.into();
+        agent.os_description = draft.os_description.into();
         agent.enabled = draft.enabled.unwrap_or(true);
-        agent.system_capabilities = draft.capabilities;
+        agent.capabilities.system = draft.capabilities;
         agent.shutting_down = false;
         self.capabilities_changed(id);
         self.tell_registered(id, NewAgent::Registered, true);
@@ -203,9 +220,9 @@ impl Service {
         if known.by_name.get(&key).is_some_and(|other| *other != id) {
             return Err(Refusal::AgentExists { pool: known.name.clone(), name: name.to_owned() });
         }
-        known.by_name.remove(&agent.name.to_lowercase());
+        known.by_name.remove(agent.capabilities.agent_name());
         known.by_name.insert(key, id);
-        name.clone_into(&mut agent.name);
+        agent.name = name.into();
         Ok(())
     }
 
@@ -239,9 +256,11 @@ impl Service {
     pub(crate) fn remove_agent(&mut self, pool: PoolId, id: AgentId) -> Result<Answer, Refusal> {
         let agent = self.agent(pool, id)?;
         if let Some(request) = agent.request {
-            let refusal =
-                Refusal::JobStillRunning { agent: agent.name.clone(), pool: self.pool(pool)?.name.clone() };
-            self.tell(Fact::AgentRemovalRefused { agent: id.0, request: request.0 });
+            let refusal = Refusal::JobStillRunning {
+                agent: agent.name.to_string(),
+                pool: self.pool(pool)?.name.clone(),
+            };
+            self.tell(|| Fact::AgentRemovalRefused { agent: id.0, request: request.0 });
             return Err(refusal);
         }
         if let Some(session) = agent.session {
@@ -252,21 +271,18 @@ impl Service {
         {
             pool.agents.remove(&id);
             pool.idle.remove(&id);
-            pool.by_name.remove(&agent.name.to_lowercase());
+            pool.by_name.remove(agent.capabilities.agent_name());
             pool.forget_matches();
         }
-        self.tell(Fact::AgentRemoved { agent: id.0 });
+        self.tell(|| Fact::AgentRemoved { agent: id.0 });
         Ok(Answer::Done)
     }
 
     pub(crate) fn capabilities_changed(&mut self, id: AgentId) {
         if let Some(agent) = self.agents.get_mut(&id) {
-            agent.capabilities = Capabilities::new(
-                &agent.name,
-                &agent.version,
-                &agent.system_capabilities,
-                &agent.user_capabilities,
-            );
+            let system = std::mem::take(&mut agent.capabilities.system);
+            agent.capabilities =
+                Capabilities::new(&agent.name, &agent.version, system, &agent.user_capabilities);
         }
         self.agent_changed(id);
     }
@@ -279,9 +295,8 @@ impl Service {
         {
             self.break_promise(request);
         }
-        let reference = self.agent_reference(id);
         let Some(agent) = self.agents.get_mut(&id) else { return };
-        agent.reference = reference;
+        agent.reference.take();
         let (idle, request) = (agent.is_idle(), agent.request);
         if let Some(pool) = self.pools.get_mut(&agent.pool) {
             pool.forget_matches();

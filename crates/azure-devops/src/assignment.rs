@@ -149,7 +149,7 @@ impl Service {
         let session = self.agents.get(&agent).and_then(|agent| agent.session);
         let (Some(session), true) = (session, promised == due) else { return };
         let (at, give_up) = (self.now, self.now + self.settings.receive_limit);
-        let token = self.job_token(id);
+        let token = self.job_token();
         if let Some(known) = self.agents.get_mut(&agent) {
             known.promised = None;
             known.request = Some(id);
@@ -162,7 +162,7 @@ impl Service {
             job.row.take();
         }
         self.set_timer(give_up, Timer::Receive(id));
-        self.tell(Fact::JobRequestAssigned { request: id.0, agent: agent.0 });
+        self.tell(|| Fact::JobRequestAssigned { request: id.0, agent: agent.0 });
         self.send(session, message, content);
     }
 
@@ -183,7 +183,7 @@ impl Service {
         job.row.take();
         self.clear_timer(give_up, Timer::Receive(id));
         self.free_parallel_job();
-        self.tell(Fact::JobRequestRequeued { request: id.0, agent: agent.0, because: because.to_owned() });
+        self.tell(|| Fact::JobRequestRequeued { request: id.0, agent: agent.0, because: because.to_owned() });
         let session = self.agents.get_mut(&agent).and_then(|agent| {
             agent.request = None;
             agent.session

@@ -2,6 +2,8 @@
 
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::Range;
+use std::sync::Arc;
 
 use model::event::JobResult;
 use model::{Fact, Instant, Millis};
@@ -14,6 +16,7 @@ use crate::ids::{BuildId, DefinitionId, PoolId, RequestId};
 use crate::job_requests::{JobRequest, State};
 use crate::limits::{MAX_COMPLETED_BUILDS, MAX_DEFINITIONS, MAX_JOBS_OF_BUILD, MAX_UNFINISHED_REQUESTS};
 use crate::pools::{checked_name, same_name};
+use crate::sequence::Sequence;
 use crate::{Refusal, Service, wire};
 
 /// What a pipeline runs: jobs, all at once.
@@ -44,17 +47,17 @@ pub struct JobTemplate {
 #[derive(Debug)]
 pub(crate) struct KnownDefinition {
     pub(crate) id: DefinitionId,
-    pub(crate) name: String,
+    pub(crate) name: Arc<str>,
     pub(crate) project: String,
     pub(crate) project_id: Uuid,
     pub(crate) pool: PoolId,
     pub(crate) revision: u32,
-    jobs: Vec<KnownJob>,
+    jobs: Arc<[KnownJob]>,
 }
 
 #[derive(Debug, Clone)]
 struct KnownJob {
-    name: String,
+    name: Arc<str>,
     demands: Demands,
     duration: Millis,
 }
@@ -76,14 +79,14 @@ impl Definitions {
 #[derive(Debug)]
 pub(crate) struct Build {
     pub(crate) id: BuildId,
-    pub(crate) number: String,
     pub(crate) definition: DefinitionId,
     pub(crate) plan: Uuid,
     pub(crate) queued: Instant,
     pub(crate) started: Option<Instant>,
     pub(crate) finished: Option<Instant>,
     pub(crate) cancelling: bool,
-    jobs: Vec<RequestId>,
+    /// The ids of its job requests.
+    jobs: Range<u64>,
     left: usize,
     worst: JobResult,
 }
@@ -110,7 +113,7 @@ impl Build {
 /// All builds.
 #[derive(Debug, Default)]
 pub(crate) struct Builds {
-    by_id: BTreeMap<BuildId, Build>,
+    by_id: Sequence<BuildId, Build>,
     /// The oldest first.
     completed: VecDeque<BuildId>,
     last: u64,
@@ -200,6 +203,10 @@ impl Service {
         let jobs = self.known_jobs(definition.jobs);
         let project_id = self.named_guid("project", &definition.project);
         let project = definition.project;
+        let name: Arc<str> = name.into();
+        if self.definitions.get(id).is_some_and(|known| known.name != name || known.project != project) {
+            self.write_rows_of(|build| build.definition == id);
+        }
         let known = KnownDefinition { id, name, project, project_id, pool, revision, jobs };
         self.definitions.by_name.insert(key, id);
         self.definitions.by_id.insert(id, known);
@@ -207,14 +214,18 @@ impl Service {
     }
 
     /// The service adds a demand on the agent's version to every job (seen in public payloads).
-    fn known_jobs(&self, templates: Vec<JobTemplate>) -> Vec<KnownJob> {
+    fn known_jobs(&self, templates: Vec<JobTemplate>) -> Arc<[KnownJob]> {
         let version = Demand::agent_version(&self.settings.minimum_agent_version);
         let known = |template: JobTemplate| {
             let mut demands = template.demands;
             if !demands.iter().any(Demand::is_agent_version) {
                 demands.push(version.clone());
             }
-            KnownJob { name: template.name, demands: Demands::new(demands), duration: template.duration }
+            KnownJob {
+                name: template.name.into(),
+                demands: Demands::new(demands),
+                duration: template.duration,
+            }
         };
         templates.into_iter().map(known).collect()
     }
@@ -229,21 +240,24 @@ impl Service {
                 .ok_or_else(|| Refusal::DefinitionNameNotFound(name.clone()))?,
         };
         let definition = self.definitions.get(id).ok_or(Refusal::DefinitionNotFound(id))?;
-        let (pool, jobs, name) = (definition.pool, definition.jobs.clone(), definition.name.clone());
+        let (pool, jobs) = (definition.pool, Arc::clone(&definition.jobs));
+        let name = Arc::clone(&definition.name);
         let count = u32::try_from(jobs.len()).unwrap_or(u32::MAX);
         if let Err(refusal) = self.check_queueable(pool, &jobs) {
             let because = refusal.to_string();
-            self.tell(Fact::BuildRefused { definition: name, jobs: count, because });
+            self.tell(|| Fact::BuildRefused { definition: name.to_string(), jobs: count, because });
             return Err(refusal);
         }
         let plan = self.guid();
         let build = self.insert_build(id, plan);
-        self.tell(Fact::BuildQueued { build: build.0, definition: name, jobs: count });
-        let requests: Vec<RequestId> =
-            jobs.into_iter().map(|job| self.queue_job(build, plan, pool, job)).collect();
+        self.tell(|| Fact::BuildQueued { build: build.0, definition: name.to_string(), jobs: count });
+        let first = self.numbers.request;
+        for job in &*jobs {
+            self.queue_job(build, plan, pool, job);
+        }
         if let Some(build) = self.builds.by_id.get_mut(&build) {
-            build.left = requests.len();
-            build.jobs = requests;
+            build.left = jobs.len();
+            build.jobs = first..self.numbers.request;
         }
         Ok(Answer::Build(build))
     }
@@ -273,17 +287,15 @@ impl Service {
     fn insert_build(&mut self, definition: DefinitionId, plan: Uuid) -> BuildId {
         self.builds.last += 1;
         let id = BuildId(self.builds.last);
-        let day = self.date(self.now).chars().take(10).filter(char::is_ascii_digit).collect::<String>();
         let build = Build {
             id,
-            number: format!("{day}.{id}"),
             definition,
             plan,
             queued: self.now,
             started: None,
             finished: None,
             cancelling: false,
-            jobs: Vec::new(),
+            jobs: 0..0,
             left: 0,
             worst: JobResult::Skipped,
         };
@@ -291,13 +303,13 @@ impl Service {
         id
     }
 
-    fn queue_job(&mut self, build: BuildId, plan: Uuid, pool: PoolId, job: KnownJob) -> RequestId {
+    fn queue_job(&mut self, build: BuildId, plan: Uuid, pool: PoolId, job: &KnownJob) {
         let id = RequestId(self.numbers.request);
         self.numbers.request += 1;
-        self.tell(Fact::JobRequestQueued {
+        self.tell(|| Fact::JobRequestQueued {
             request: id.0,
             build: build.0,
-            job: job.name.clone(),
+            job: job.name.to_string(),
             pool: pool.0,
             demands: job.demands.texts().map(str::to_owned).collect(),
         });
@@ -307,21 +319,21 @@ impl Service {
             build,
             plan,
             job_id: self.guid(),
-            name: job.name,
-            demands: job.demands,
+            name: Arc::clone(&job.name),
+            demands: job.demands.clone(),
             duration: job.duration,
             priority: 0,
             queued: self.now,
             token: None,
             state: State::Queued,
             row: OnceCell::new(),
+            shown_agent: None,
         };
         self.requests.insert(id, request);
         if let Some(pool) = self.pools.get_mut(&pool) {
             pool.unfinished.insert(id);
         }
         self.put_in_queue(id);
-        id
     }
 
     pub(crate) fn get_build(&self, id: BuildId) -> Result<Answer, Refusal> {
@@ -349,10 +361,26 @@ impl Service {
         if build.finished.is_none() {
             build.cancelling = true;
             for request in build.jobs.clone() {
-                self.cancel(request);
+                self.cancel(RequestId(request));
             }
         }
         Ok(Answer::Build(id))
+    }
+
+    /// Writes the rows of ended jobs, which tell of build and definition as they were when the job ended.
+    fn write_rows_of(&self, concerned: impl Fn(&Build) -> bool) {
+        for build in self.builds.by_id.values().filter(|build| concerned(build)) {
+            let jobs = build.jobs.clone().filter_map(|id| self.requests.get(&RequestId(id)));
+            jobs.filter(|job| job.result().is_some()).for_each(|job| {
+                self.row(job);
+            });
+        }
+    }
+
+    /// What people call a build: the day it was queued, and its id.
+    pub(crate) fn build_number(&self, build: &Build) -> String {
+        let day = self.date(build.queued).chars().take(10).filter(char::is_ascii_digit).collect::<String>();
+        format!("{day}.{}", build.id)
     }
 
     /// A job of the build was received.
@@ -380,8 +408,9 @@ impl Service {
         if self.builds.completed.len() > MAX_COMPLETED_BUILDS
             && let Some(oldest) = self.builds.completed.pop_front()
         {
+            self.write_rows_of(|build| build.id == oldest);
             self.builds.by_id.remove(&oldest);
         }
-        self.tell(Fact::BuildCompleted { build: id.0, result: worst });
+        self.tell(|| Fact::BuildCompleted { build: id.0, result: worst });
     }
 }

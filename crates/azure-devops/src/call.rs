@@ -9,6 +9,7 @@ use model::scenario::Placeholder;
 use uuid::Uuid;
 
 use crate::builds::{BuildStatus, Definition};
+use crate::capabilities::SystemCapabilities;
 use crate::demands::Demand;
 use crate::ids::{AgentId, BuildId, DefinitionId, MessageId, PoolId, RequestId, WaiterId};
 use crate::messages::Message;
@@ -222,7 +223,7 @@ pub struct AgentDraft {
     /// Whether it takes jobs; `None` is yes.
     pub enabled: Option<bool>,
     /// What it can do.
-    pub capabilities: BTreeMap<String, String>,
+    pub capabilities: SystemCapabilities,
 }
 
 /// What changes about an agent; everything else stays.
@@ -246,7 +247,7 @@ pub struct SessionDraft {
     /// What it runs on, if it tells.
     pub os_description: Option<String>,
     /// What it can do, if it tells.
-    pub capabilities: Option<BTreeMap<String, String>>,
+    pub capabilities: Option<SystemCapabilities>,
 }
 
 /// Which job requests of a pool to list. `top` wins over `completed`.
@@ -357,6 +358,18 @@ pub struct Effects {
     pub facts: Vec<Fact>,
     /// Held polls that have their answer now.
     pub answered: Vec<(WaiterId, Result<Answer, Refusal>)>,
+}
+
+impl Effects {
+    /// Moves them behind those of before, and keeps the room.
+    pub(crate) fn move_to(&mut self, others: &mut Self) {
+        if others.facts.is_empty() && others.answered.is_empty() {
+            std::mem::swap(self, others);
+        } else {
+            others.facts.append(&mut self.facts);
+            others.answered.append(&mut self.answered);
+        }
+    }
 }
 
 /// Who calls, by the token.

@@ -5,7 +5,7 @@
 //! version. Names and values are compared whatever their case. Versions are
 //! satisfied from the demanded one on.
 
-use std::collections::BTreeMap;
+use std::cmp::Ordering;
 use std::fmt;
 use std::ops::Deref;
 use std::str::FromStr;
@@ -60,6 +60,20 @@ impl Demand {
         &self.text
     }
 
+    /// The capability that it names, in lower case.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Whether a capability of its name with this value, in lower case, will do.
+    pub(crate) fn is_satisfied_by(&self, value: &str) -> bool {
+        match &self.wanted {
+            Wanted::Anything => true,
+            Wanted::Value(wanted) => value == wanted,
+            Wanted::VersionFrom(wanted) => is_version_from(value, wanted),
+        }
+    }
+
     /// What the service adds to every job.
     pub(crate) fn agent_version(at_least: &str) -> Self {
         Self {
@@ -82,8 +96,28 @@ impl fmt::Display for Demand {
 }
 
 /// All demands of a job. Jobs of one definition share them.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone)]
 pub(crate) struct Demands(Arc<[Demand]>);
+
+impl Ord for Demands {
+    fn cmp(&self, other: &Self) -> Ordering {
+        if self.is_same(other) { Ordering::Equal } else { self.0.cmp(&other.0) }
+    }
+}
+
+impl PartialOrd for Demands {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Demands {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl Eq for Demands {}
 
 impl Demands {
     pub(crate) fn new(demands: Vec<Demand>) -> Self {
@@ -110,36 +144,6 @@ impl Deref for Demands {
 
 /// The capability that holds the agent's version.
 pub(crate) const AGENT_VERSION: &str = "Agent.Version";
-const AGENT_NAME: &str = "Agent.Name";
-
-/// What an agent can do, ready to be compared: lower-case names and values.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Capabilities(BTreeMap<String, String>);
-
-impl Capabilities {
-    /// The union of what the agent tells, what its users add, and what the service computes.
-    pub(crate) fn new(
-        name: &str,
-        version: &str,
-        system: &BTreeMap<String, String>,
-        user: &BTreeMap<String, String>,
-    ) -> Self {
-        let computed = [(AGENT_NAME, name), (AGENT_VERSION, version)];
-        let told = system.iter().chain(user).map(|(name, value)| (name.as_str(), value.as_str()));
-        let known = computed.into_iter().filter(|(_, value)| !value.is_empty()).chain(told);
-        Self(known.map(|(name, value)| (name.to_lowercase(), value.to_lowercase())).collect())
-    }
-
-    /// Whether every demand is satisfied.
-    pub(crate) fn satisfy(&self, demands: &[Demand]) -> bool {
-        demands.iter().all(|demand| match (self.0.get(&demand.name), &demand.wanted) {
-            (None, _) => false,
-            (Some(_), Wanted::Anything) => true,
-            (Some(value), Wanted::Value(wanted)) => value == wanted,
-            (Some(value), Wanted::VersionFrom(wanted)) => is_version_from(value, wanted),
-        })
-    }
-}
 
 /// Whether a dotted version is another one or a later one. What is not a number counts as zero.
 fn is_version_from(version: &str, least: &str) -> bool {
@@ -151,11 +155,15 @@ fn is_version_from(version: &str, least: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
+    use crate::capabilities::{Capabilities, SystemCapabilities};
 
     fn capabilities(pairs: &[(&str, &str)]) -> Capabilities {
-        let told = pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        Capabilities::new("a-1", "4.258.1", &told, &BTreeMap::new())
+        let told: BTreeMap<String, String> =
+            pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        Capabilities::new("a-1", "4.258.1", told.into(), &BTreeMap::new())
     }
 
     fn demands(texts: &[&str]) -> Vec<Demand> {
@@ -182,7 +190,7 @@ mod tests {
         for (least, satisfied) in [("4.258.1", true), ("2.182.1", true), ("4.258", true), ("4.259", false)] {
             assert_eq!(agent.satisfy(&[Demand::agent_version(least)]), satisfied, "{least}");
         }
-        let nameless = Capabilities::new("a", "", &BTreeMap::new(), &BTreeMap::new());
+        let nameless = Capabilities::new("a", "", SystemCapabilities::default(), &BTreeMap::new());
         assert!(!nameless.satisfy(&[Demand::agent_version("2.182.1")]), "no version, no match");
     }
 

@@ -6,6 +6,7 @@
 mod objects;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use model::Instant;
 use model::event::JobResult;
@@ -23,9 +24,9 @@ use crate::builds::{Build, KnownDefinition};
 use crate::call::{Answer, Include, JobRequestList};
 use crate::demands::Demands;
 use crate::ids::{AgentId, BuildId, DefinitionId, PoolId, RequestId};
-use crate::job_requests::JobRequest;
+use crate::job_requests::{JobRequest, ShownAgent};
 use crate::messages::{Message, MessageContent};
-use crate::pools::Pool;
+use crate::pools::{Matches, Pool};
 use crate::wire::{self, CancelMessage, Endpoint, JobMessage, MessageEnvelope, Named, Variable};
 
 /// Azure DevOps' own service, which owns every job request (seen in public payloads).
@@ -87,7 +88,7 @@ impl Service {
         }
     }
 
-    fn agent_object<'a>(&'a self, agent: &'a Agent) -> AgentReference<'a> {
+    fn agent_object<'a>(&self, agent: &'a ShownAgent) -> AgentReference<'a> {
         AgentReference {
             links: Links {
                 this: Link { href: self.agent_url(agent) },
@@ -101,42 +102,47 @@ impl Service {
             id: agent.id.0,
             name: &agent.name,
             version: &agent.version,
-            os_description: (!agent.os_description.is_empty()).then_some(&agent.os_description),
+            os_description: (!agent.os_description.is_empty()).then_some(&*agent.os_description),
             enabled: agent.enabled,
-            status: if agent.session.is_some() { "online" } else { "offline" },
+            status: if agent.online { "online" } else { "offline" },
             provisioning_state: "Provisioned",
             access_point: Some("CodexAccessMapping"),
         }
     }
 
-    fn agent_url(&self, agent: &Agent) -> String {
+    fn agent_url(&self, agent: &ShownAgent) -> String {
         format!("{}/_apis/distributedtask/pools/{}/agents/{}", self.settings.url, agent.pool, agent.id)
     }
 
     /// An agent as it stands in `matchedAgents`, where less is told of it than elsewhere (seen in
     /// public payloads).
-    pub(crate) fn agent_reference(&self, id: AgentId) -> Vec<u8> {
-        let mut out = Vec::new();
-        if let Some(agent) = self.agents.get(&id) {
-            let object = self.agent_object(agent);
+    pub(crate) fn agent_reference<'a>(&self, agent: &'a Agent) -> &'a [u8] {
+        agent.reference.get_or_init(|| {
+            let mut out = Vec::new();
+            let shown = agent.shown();
+            let object = self.agent_object(&shown);
             write(&mut out, &AgentReference { os_description: None, access_point: None, ..object });
-        }
-        out
+            out
+        })
     }
 
     fn write_agent(&self, id: AgentId, include: Include, out: &mut Vec<u8>) {
         let Some(agent) = self.agents.get(&id) else { return };
         let capabilities =
-            include.capabilities.then_some((&agent.system_capabilities, &agent.user_capabilities));
+            include.capabilities.then(|| (agent.capabilities.system.all(), &agent.user_capabilities));
+        let shown = agent.shown();
         write(
             out,
             &AgentObject {
-                reference: self.agent_object(agent),
+                reference: self.agent_object(&shown),
                 max_parallelism: agent.max_parallelism,
                 created_on: self.date(agent.created),
                 status_changed_on: self.date(agent.status_changed),
+                user_capabilities: capabilities
+                    .as_ref()
+                    .map(|(_, user)| *user)
+                    .filter(|user| !user.is_empty()),
                 system_capabilities: capabilities.map(|(system, _)| system),
-                user_capabilities: capabilities.map(|(_, user)| user).filter(|user| !user.is_empty()),
             },
         );
         let requests = [
@@ -161,7 +167,7 @@ impl Service {
             &SessionObject {
                 session_id: session.id,
                 owner_name: &session.owner,
-                agent: self.agent_object(agent),
+                agent: self.agent_object(&agent.shown()),
             },
         );
     }
@@ -184,7 +190,7 @@ impl Service {
         let definition = build.and_then(|build| self.definitions.get(build.definition));
         let project = definition.map(|definition| definition.project_id).unwrap_or_default();
         let named = |id: u64, name: &str| Named { id, name: name.to_owned() };
-        let token = job.token.as_ref().map(|token| token.expose().to_owned()).unwrap_or_default();
+        let token = job.secret().map(|token| token.expose().to_owned()).unwrap_or_default();
         JobMessage {
             message_type: wire::JOB_MESSAGE.to_owned(),
             plan: wire::Plan {
@@ -195,12 +201,13 @@ impl Service {
                 plan_group: format!("Build:{project}:{}", job.build),
                 artifact_uri: build_uri(job.build),
                 definition: definition.map_or_else(|| named(0, ""), |known| named(known.id.0, &known.name)),
-                owner: build.map_or_else(|| named(0, ""), |build| named(build.id.0, &build.number)),
+                owner: build
+                    .map_or_else(|| named(0, ""), |build| named(build.id.0, &self.build_number(build))),
             },
             timeline: wire::Timeline { id: job.plan, change_id: 1 },
             job_id: job.job_id,
-            job_name: job.name.clone(),
-            job_display_name: job.name.clone(),
+            job_name: job.name.to_string(),
+            job_display_name: job.name.to_string(),
             request_id: job.id.0,
             variables: self.job_variables(job, build, definition),
             resources: wire::Resources {
@@ -245,12 +252,12 @@ impl Service {
             ("system.planId", job.plan.to_string()),
             ("system.timelineId", job.plan.to_string()),
             ("system.jobId", job.job_id.to_string()),
-            ("system.jobName", job.name.clone()),
-            ("system.jobDisplayName", job.name.clone()),
+            ("system.jobName", job.name.to_string()),
+            ("system.jobDisplayName", job.name.to_string()),
             ("system.stageName", "__default".to_owned()),
-            ("system.phaseName", job.name.clone()),
+            ("system.phaseName", job.name.to_string()),
             ("build.buildId", job.build.to_string()),
-            ("build.buildNumber", build.map(|build| build.number.clone()).unwrap_or_default()),
+            ("build.buildNumber", build.map(|build| self.build_number(build)).unwrap_or_default()),
             ("build.containerId", job.build.to_string()),
             // Otherwise the agent asks for a repository.
             ("build.syncSources", "false".to_owned()),
@@ -261,17 +268,17 @@ impl Service {
 
     fn write_job_requests(&self, list: &JobRequestList, out: &mut Vec<u8>) {
         out.reserve(list.rows.len() * ROW_CAPACITY);
-        let mut last: Option<(&Demands, &[u8])> = None;
+        let mut last: Option<(&Demands, Arc<Matches>)> = None;
         write_list(out, &list.rows, |id, out| {
             let Some(job) = self.requests.get(id) else { return };
             out.extend_from_slice(self.row(job));
             if list.matched_agents && self.shows_matches(job) {
-                let member = match last {
-                    Some((demands, member)) if demands.is_same(&job.demands) => member,
-                    _ => self.matches_of(job.pool, &job.demands).map_or(&[][..], |matches| &matches.member),
+                let matches = match last.take() {
+                    Some((demands, matches)) if demands.is_same(&job.demands) => matches,
+                    _ => self.matches_of(job.pool, &job.demands),
                 };
-                out.extend_from_slice(member);
-                last = Some((&job.demands, member));
+                out.extend_from_slice(&matches.member);
+                last = Some((&job.demands, matches));
             }
             out.push(b'}');
         });
@@ -280,8 +287,8 @@ impl Service {
     fn write_job_request(&self, id: RequestId, out: &mut Vec<u8>) {
         let Some(job) = self.requests.get(&id) else { return };
         out.extend_from_slice(self.row(job));
-        if let Some(matches) = self.matches_of(job.pool, &job.demands).filter(|_| self.shows_matches(job)) {
-            out.extend_from_slice(&matches.member);
+        if self.shows_matches(job) {
+            out.extend_from_slice(&self.matches_of(job.pool, &job.demands).member);
         }
         out.push(b'}');
     }
@@ -302,6 +309,12 @@ impl Service {
             _ => (None, None),
         };
         let received = reserved.and_then(|reserved| reserved.received);
+        let shown = match (&job.shown_agent, reserved) {
+            (Some(shown), _) => Some((**shown).clone()),
+            (None, reserved) => {
+                reserved.and_then(|reserved| self.agents.get(&reserved.agent)).map(Agent::shown)
+            }
+        };
         write(
             &mut out,
             &JobRequestObject {
@@ -319,9 +332,7 @@ impl Service {
                 plan_id: job.plan,
                 job_id: job.job_id,
                 demands: job.demands.texts().collect(),
-                reserved_agent: reserved
-                    .and_then(|reserved| self.agents.get(&reserved.agent))
-                    .map(|agent| self.agent_object(agent)),
+                reserved_agent: shown.as_ref().map(|agent| self.agent_object(agent)),
                 definition: definition.map(|known| self.definition_reference(known)),
                 owner: build.map(|build| self.owner_reference(build, definition)),
                 data: JobData { parallelism_tag: "Private", is_scheduled_key: "False" },
@@ -347,15 +358,15 @@ impl Service {
                 this: Link { href: format!("{url}/{project}/_apis/build/Definitions/{id}") },
             },
             id: id.0,
-            name: &definition.name,
+            name: (&*definition.name).into(),
         }
     }
 
-    fn owner_reference<'a>(
+    fn owner_reference(
         &self,
-        build: &'a Build,
+        build: &Build,
         definition: Option<&KnownDefinition>,
-    ) -> LinkedReference<'a> {
+    ) -> LinkedReference<'static> {
         let project = definition.map(|definition| definition.project_id).unwrap_or_default();
         let (url, id) = (&self.settings.url, build.id);
         LinkedReference {
@@ -364,7 +375,7 @@ impl Service {
                 this: Link { href: format!("{url}/{project}/_apis/build/Builds/{id}") },
             },
             id: id.0,
-            name: &build.number,
+            name: self.build_number(build).into(),
         }
     }
 
@@ -415,7 +426,7 @@ impl Service {
                 url: owner.links.this.href.clone(),
                 links: owner.links,
                 id: id.0,
-                build_number: &build.number,
+                build_number: self.build_number(build),
                 status: build.status(),
                 result: build.result().map(build_result),
                 queue_time: date(build.queued),

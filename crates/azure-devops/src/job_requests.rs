@@ -9,6 +9,7 @@
 //! goes back to the queue; a received one whose lock runs out is abandoned.
 
 use std::cell::OnceCell;
+use std::sync::Arc;
 
 use model::event::{JobResult, RequestForm, ScalerRow};
 use model::{Fact, Instant, Millis};
@@ -30,17 +31,31 @@ pub(crate) struct JobRequest {
     pub(crate) build: BuildId,
     pub(crate) plan: Uuid,
     pub(crate) job_id: Uuid,
-    pub(crate) name: String,
+    pub(crate) name: Arc<str>,
     pub(crate) demands: Demands,
     pub(crate) duration: Millis,
     pub(crate) priority: u32,
     pub(crate) queued: Instant,
-    /// The token that its message carries; a new one with each assignment.
-    pub(crate) token: Option<Secret>,
+    /// What makes the token that its message carries a secret; a new one with each assignment.
+    pub(crate) token: Option<Uuid>,
     pub(crate) state: State,
     /// Its JSON without `matchedAgents` and without the closing brace, once somebody asked. Whatever
     /// changes the request forgets it.
     pub(crate) row: OnceCell<Vec<u8>>,
+    /// The agent that it was reserved for, as it was when the job ended.
+    pub(crate) shown_agent: Option<Box<ShownAgent>>,
+}
+
+/// What a row tells of an agent.
+#[derive(Debug, Clone)]
+pub(crate) struct ShownAgent {
+    pub(crate) id: AgentId,
+    pub(crate) pool: PoolId,
+    pub(crate) name: Arc<str>,
+    pub(crate) version: Arc<str>,
+    pub(crate) os_description: Arc<str>,
+    pub(crate) enabled: bool,
+    pub(crate) online: bool,
 }
 
 /// Where a job request stands.
@@ -86,9 +101,14 @@ impl JobRequest {
         token.expose().split_once('.').and_then(|(request, _)| request.parse().ok())
     }
 
+    /// Its token. It names its request, so that it is looked up before it is compared.
+    pub(crate) fn secret(&self) -> Option<Secret> {
+        self.token.map(|token| Secret::new(&format!("{}.{}", self.id, token.simple())))
+    }
+
     /// Whether this is the token of the running job.
     pub(crate) fn opens(&self, token: &Secret) -> bool {
-        self.result().is_none() && self.token.as_ref().is_some_and(|own| own.matches(token))
+        self.result().is_none() && self.secret().is_some_and(|own| own.matches(token))
     }
 
     pub(crate) fn result(&self) -> Option<JobResult> {
@@ -121,7 +141,6 @@ impl Service {
 
     pub(crate) fn get_job_request(&mut self, pool: PoolId, id: RequestId) -> Result<Answer, Refusal> {
         self.job(pool, id)?;
-        self.remember_matches_of_rows(&[id]);
         Ok(Answer::JobRequest(id))
     }
 
@@ -152,23 +171,7 @@ impl Service {
             rows.truncate(usize::try_from(top).unwrap_or(usize::MAX).min(MAX_ROWS_WITH_TOP));
         }
         let matched_agents = query.top.is_none();
-        if matched_agents {
-            self.remember_matches_of_rows(&rows);
-        }
         Ok(Answer::JobRequests(JobRequestList { rows, matched_agents }))
-    }
-
-    fn remember_matches_of_rows(&mut self, rows: &[RequestId]) {
-        let mut last: Option<Demands> = None;
-        for id in rows {
-            let Some(job) = self.requests.get(id).filter(|job| self.shows_matches(job)) else { continue };
-            if last.as_ref().is_some_and(|last| last.is_same(&job.demands)) {
-                continue;
-            }
-            let (pool, demands) = (job.pool, job.demands.clone());
-            self.remember_matches(pool, &demands);
-            last = Some(demands);
-        }
     }
 
     /// Whether a row tells which agents match: the real service is said to tell it of rows that
@@ -181,9 +184,8 @@ impl Service {
     pub(crate) fn scaler_row(&self, id: RequestId, matched_agents: bool) -> Option<ScalerRow> {
         let job = self.requests.get(&id)?;
         let reserved = job.reserved();
-        let matches = (matched_agents && self.shows_matches(job))
-            .then(|| self.matches_of(job.pool, &job.demands))
-            .flatten();
+        let matches =
+            (matched_agents && self.shows_matches(job)).then(|| self.matches_of(job.pool, &job.demands));
         Some(ScalerRow {
             request: id.0,
             demands: job.demands.texts().map(str::to_owned).collect(),
@@ -212,7 +214,7 @@ impl Service {
         let build = job.build;
         self.clear_timer(give_up, Timer::Receive(id));
         self.set_timer(locked_until, Timer::Lock(id));
-        self.tell(Fact::JobRequestReceived { request: id.0, agent: agent.0 });
+        self.tell(|| Fact::JobRequestReceived { request: id.0, agent: agent.0 });
         self.build_started(build);
     }
 
@@ -233,7 +235,6 @@ impl Service {
         self.job(pool, id)?;
         if to_top {
             self.move_to_top(id);
-            self.remember_matches_of_rows(&[id]);
             return Ok(Answer::JobRequest(id));
         }
         self.receive_if_delivered(id);
@@ -361,13 +362,12 @@ impl Service {
             job.state = State::Finished { reserved, at, result };
             job.token = None;
             job.row.take();
-        }
-        // The reserved agent may be gone when somebody asks, so the row is written now.
-        if let Some(job) = self.requests.get(&id) {
-            self.row(job);
+            // The agent may be gone when somebody asks.
+            let agent = reserved.and_then(|reserved| self.agents.get(&reserved.agent));
+            job.shown_agent = agent.map(|agent| Box::new(agent.shown()));
         }
         let agent = reserved.map(|reserved| reserved.agent.0);
-        self.tell(Fact::JobRequestFinished { request: id.0, agent, result });
+        self.tell(|| Fact::JobRequestFinished { request: id.0, agent, result });
         if let Some(reserved) = reserved {
             self.release_agent(reserved, id);
         }

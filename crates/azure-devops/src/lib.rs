@@ -16,6 +16,7 @@ mod agents;
 mod assignment;
 mod builds;
 mod call;
+mod capabilities;
 mod demands;
 mod encoding;
 mod errors;
@@ -24,7 +25,9 @@ mod job_requests;
 pub mod limits;
 mod messages;
 mod pools;
+mod rows;
 mod secret;
+mod sequence;
 mod service;
 mod sessions;
 pub mod settings;
@@ -36,10 +39,12 @@ pub use call::{
     AgentChange, AgentDraft, Answer, BuildQuery, Call, Caller, Credential, DefinitionRef, Effects, Include,
     JobRequestList, JobRequestQuery, Reply, SessionDraft,
 };
+pub use capabilities::{OwnCapability, SharedCapabilities, SystemCapabilities};
 pub use demands::{Demand, NotADemand};
 pub use errors::Refusal;
 pub use ids::{AgentId, BuildId, DefinitionId, MessageId, PoolId, RequestId, WaiterId};
 pub use messages::{Message, MessageContent};
+pub use rows::Row;
 pub use secret::Secret;
 pub use service::Service;
 pub use settings::{BadToken, RowOrder, Settings, Switches};

@@ -121,13 +121,14 @@ impl Service {
     /// Puts a message into a session. Every held poll that has not seen a later one gets it.
     pub(crate) fn send(&mut self, to: Uuid, id: MessageId, content: MessageContent) {
         let Some(session) = self.sessions.get_mut(&to) else { return };
-        let waiting: Vec<WaiterId> = session.waiters.clone();
-        let wakes = |waiter: &WaiterId| {
-            self.waiters.get(waiter).is_some_and(|waiter| waiter.after.is_none_or(|last| id > last))
-        };
-        let woken: Vec<WaiterId> = waiting.into_iter().filter(wakes).collect();
-        session.messages.insert(id, StoredMessage { content, delivered: !woken.is_empty() });
-        for waiter in woken {
+        let mut woken = [None; MAX_HELD_POLLS];
+        for (place, waiter) in woken.iter_mut().zip(&session.waiters) {
+            let has_not_seen = |waiter: &Waiter| waiter.after.is_none_or(|last| id > last);
+            *place = Some(*waiter).filter(|waiter| self.waiters.get(waiter).is_some_and(has_not_seen));
+        }
+        let delivered = woken.iter().any(Option::is_some);
+        session.messages.insert(id, StoredMessage { content, delivered });
+        for waiter in woken.into_iter().flatten() {
             self.answer_waiter(waiter, Ok(Answer::Message(Message { id, content })));
         }
     }

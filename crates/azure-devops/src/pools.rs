@@ -1,6 +1,8 @@
 //! Agent pools: who is in them, what waits in them, what was done in them.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 
 use model::{Fact, Instant, scenario};
 
@@ -29,7 +31,8 @@ pub(crate) struct Pool {
     pub(crate) unfinished: BTreeSet<RequestId>,
     /// The latest at the end.
     pub(crate) finished: VecDeque<RequestId>,
-    matches: BTreeMap<Demands, Matches>,
+    /// Worked out when somebody reads rows, until an agent changes.
+    matches: RefCell<BTreeMap<Demands, Arc<Matches>>>,
 }
 
 /// The agents that satisfy some demands, as rows list them.
@@ -52,13 +55,13 @@ impl Pool {
             queue: BTreeMap::new(),
             unfinished: BTreeSet::new(),
             finished: VecDeque::new(),
-            matches: BTreeMap::new(),
+            matches: RefCell::default(),
         }
     }
 
     /// Forgets which agents match what: one of them changed.
     pub(crate) fn forget_matches(&mut self) {
-        self.matches.clear();
+        self.matches.get_mut().clear();
     }
 }
 
@@ -76,7 +79,7 @@ impl Service {
         let draft = AgentDraft {
             name: placeholder.name.clone(),
             version: PLACEHOLDER_VERSION.to_owned(),
-            capabilities: placeholder.capabilities.clone(),
+            capabilities: placeholder.capabilities.clone().into(),
             ..AgentDraft::default()
         };
         self.insert_agent(pool, draft, NewAgent::Placeholder);
@@ -153,45 +156,41 @@ impl Service {
             .filter(|agent| agent.capabilities.satisfy(demands))
     }
 
-    /// Sees to it that [`matches_of`](Self::matches_of) knows these demands.
-    pub(crate) fn remember_matches(&mut self, id: PoolId, demands: &Demands) {
-        let Some(pool) = self.pools.get(&id) else { return };
-        if pool.matches.contains_key(demands) {
-            return;
+    /// The agents that satisfy these demands, as rows list them.
+    pub(crate) fn matches_of(&self, id: PoolId, demands: &Demands) -> Arc<Matches> {
+        let Some(pool) = self.pools.get(&id) else { return Arc::default() };
+        if let Some(known) = pool.matches.borrow().get(demands) {
+            return Arc::clone(known);
         }
         let mut matches = Matches::default();
         for agent in self.matching_agents(pool, demands) {
             let opening: &[u8] = if matches.names.is_empty() { b",\"matchedAgents\":[" } else { b"," };
             matches.member.extend_from_slice(opening);
-            matches.member.extend_from_slice(&agent.reference);
-            matches.names.push(agent.name.clone());
+            matches.member.extend_from_slice(self.agent_reference(agent));
+            matches.names.push(agent.name.to_string());
         }
         if !matches.names.is_empty() {
             matches.member.push(b']');
         }
-        if let Some(pool) = self.pools.get_mut(&id) {
-            if pool.matches.len() >= MAX_REMEMBERED_MATCHES {
-                pool.matches.clear();
-            }
-            pool.matches.insert(demands.clone(), matches);
+        let matches = Arc::new(matches);
+        let mut remembered = pool.matches.borrow_mut();
+        if remembered.len() >= MAX_REMEMBERED_MATCHES {
+            remembered.clear();
         }
-    }
-
-    /// The agents that satisfy these demands, if they are remembered.
-    pub(crate) fn matches_of(&self, id: PoolId, demands: &Demands) -> Option<&Matches> {
-        self.pools.get(&id)?.matches.get(demands)
+        remembered.insert(demands.clone(), Arc::clone(&matches));
+        matches
     }
 
     pub(crate) fn tell_registered(&mut self, agent: AgentId, kind: NewAgent, replaced: bool) {
         let Some(known) = self.agents.get(&agent) else { return };
-        let fact = Fact::AgentRegistered {
+        let (name, pool) = (Arc::clone(&known.name), known.pool.0);
+        self.tell(|| Fact::AgentRegistered {
             agent: agent.0,
-            name: known.name.clone(),
-            pool: known.pool.0,
+            name: name.to_string(),
+            pool,
             replaced,
             placeholder: kind == NewAgent::Placeholder,
-        };
-        self.tell(fact);
+        });
     }
 }
 

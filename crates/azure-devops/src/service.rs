@@ -1,6 +1,7 @@
 //! The organisation's state, its timers, and the one way in.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use model::event::ScalerRow;
 use model::{Fact, Instant, stream};
@@ -15,8 +16,9 @@ use crate::ids::{AgentId, PoolId, RequestId, WaiterId};
 use crate::job_requests::JobRequest;
 use crate::messages::Waiter;
 use crate::pools::Pool;
+use crate::sequence::Sequence;
 use crate::sessions::Session;
-use crate::{Refusal, Secret, Settings, wire};
+use crate::{Refusal, Settings, wire};
 
 /// One organisation.
 ///
@@ -29,8 +31,8 @@ pub struct Service {
     pub(crate) pools: BTreeMap<PoolId, Pool>,
     pub(crate) agents: BTreeMap<AgentId, Agent>,
     pub(crate) sessions: BTreeMap<Uuid, Session>,
-    pub(crate) waiters: BTreeMap<WaiterId, Waiter>,
-    pub(crate) requests: BTreeMap<RequestId, JobRequest>,
+    pub(crate) waiters: Sequence<WaiterId, Waiter>,
+    pub(crate) requests: Sequence<RequestId, JobRequest>,
     pub(crate) definitions: Definitions,
     pub(crate) builds: Builds,
     /// How many job requests hold one of the organisation's parallel jobs: received, assigned, or about to be.
@@ -43,6 +45,9 @@ pub struct Service {
     tokens: ChaCha8Rng,
     timers: BTreeSet<(Instant, Timer)>,
     effects: Effects,
+    wants_facts: bool,
+    /// The kind of every plan.
+    pub(crate) plan_type: Arc<str>,
 }
 
 /// The next number of everything that is numbered.
@@ -80,14 +85,15 @@ impl Service {
     #[must_use]
     pub fn new(settings: Settings) -> Self {
         let seed = settings.seed;
-        let of = |purpose: &str| stream::stream(seed, &format!("azure devops {purpose}/{}", settings.name));
+        // Each organisation of a run has a seed of its own.
+        let of = |purpose: &str| stream::stream(seed, &format!("azure devops {purpose}"));
         let mut service = Self {
             now: Instant::START,
             pools: BTreeMap::new(),
             agents: BTreeMap::new(),
             sessions: BTreeMap::new(),
-            waiters: BTreeMap::new(),
-            requests: BTreeMap::new(),
+            waiters: Sequence::default(),
+            requests: Sequence::default(),
             definitions: Definitions::default(),
             builds: Builds::default(),
             parallel_jobs_in_use: 0,
@@ -98,6 +104,8 @@ impl Service {
             tokens: of("tokens"),
             timers: BTreeSet::new(),
             effects: Effects::default(),
+            wants_facts: true,
+            plan_type: PLAN_TYPE.into(),
             settings,
         };
         for pool in std::mem::take(&mut service.settings.pools) {
@@ -130,16 +138,36 @@ impl Service {
 
     /// Takes one call. Time that passed since the last one is caught up with first.
     pub fn handle(&mut self, now: Instant, call: Call) -> (Reply, Effects) {
+        let mut effects = Effects::default();
+        let reply = self.handle_into(now, call, &mut effects);
+        (reply, effects)
+    }
+
+    /// The same, with the effects added to those of before: whoever calls often keeps the room.
+    pub fn handle_into(&mut self, now: Instant, call: Call, effects: &mut Effects) -> Reply {
         self.pass_time(now);
         let reply = self.dispatch(call).unwrap_or_else(Reply::Refused);
         self.settle();
-        (reply, std::mem::take(&mut self.effects))
+        self.effects.move_to(effects);
+        reply
     }
 
     /// Lets time pass.
     pub fn advance(&mut self, now: Instant) -> Effects {
+        let mut effects = Effects::default();
+        self.advance_into(now, &mut effects);
+        effects
+    }
+
+    /// The same, with the effects added to those of before.
+    pub fn advance_into(&mut self, now: Instant, effects: &mut Effects) {
         self.pass_time(now);
-        std::mem::take(&mut self.effects)
+        self.effects.move_to(effects);
+    }
+
+    /// Whether facts are told from here on. They are unless somebody says that nobody listens.
+    pub fn want_facts(&mut self, wanted: bool) {
+        self.wants_facts = wanted;
     }
 
     /// When [`advance`](Self::advance) has something to do next, if nobody calls before.
@@ -239,8 +267,10 @@ impl Service {
         self.timers.remove(&(at, timer));
     }
 
-    pub(crate) fn tell(&mut self, fact: Fact) {
-        self.effects.facts.push(fact);
+    pub(crate) fn tell(&mut self, fact: impl FnOnce() -> Fact) {
+        if self.wants_facts {
+            self.effects.facts.push(fact());
+        }
     }
 
     pub(crate) fn answer_later(&mut self, waiter: WaiterId, answer: Result<Answer, Refusal>) {
@@ -252,9 +282,9 @@ impl Service {
         guid_from(&mut self.guids)
     }
 
-    /// A job's token. It names its request, so that it is looked up before it is compared.
-    pub(crate) fn job_token(&mut self, request: RequestId) -> Secret {
-        Secret::new(&format!("{request}.{}", guid_from(&mut self.tokens).simple()))
+    /// What makes a job's token a secret.
+    pub(crate) fn job_token(&mut self) -> Uuid {
+        guid_from(&mut self.tokens)
     }
 
     /// A GUID that belongs to a name: an organisation's, a project's.
@@ -273,6 +303,9 @@ impl Service {
         wire::date(self.settings.epoch, instant)
     }
 }
+
+/// What kind of plans there are: builds.
+const PLAN_TYPE: &str = "Build";
 
 /// A random (version 4) GUID of a stream.
 fn guid_from(rng: &mut ChaCha8Rng) -> Uuid {

@@ -52,8 +52,8 @@ impl Service {
         let agent = self.agent(pool, draft.agent)?;
         if let Some(session) = agent.session.and_then(|session| self.sessions.get(&session)) {
             let refusal =
-                Refusal::SessionConflict { agent: agent.name.clone(), owner: session.owner.clone() };
-            self.tell(Fact::SessionRefused { agent: draft.agent.0 });
+                Refusal::SessionConflict { agent: agent.name.to_string(), owner: session.owner.clone() };
+            self.tell(|| Fact::SessionRefused { agent: draft.agent.0 });
             return Err(refusal);
         }
         let id = self.guid();
@@ -75,15 +75,18 @@ impl Service {
             agent.session = Some(id);
             agent.status_changed = now;
             agent.shutting_down = false;
-            agent.version = draft.version.unwrap_or_else(|| std::mem::take(&mut agent.version));
-            agent.os_description =
-                draft.os_description.unwrap_or_else(|| std::mem::take(&mut agent.os_description));
+            if let Some(version) = draft.version.filter(|version| **version != *agent.version) {
+                agent.version = version.into();
+            }
+            if let Some(description) = draft.os_description.filter(|told| **told != *agent.os_description) {
+                agent.os_description = description.into();
+            }
             if let Some(capabilities) = draft.capabilities {
-                agent.system_capabilities = capabilities;
+                agent.capabilities.system = capabilities;
             }
         }
-        self.tell(Fact::SessionOpened { agent: draft.agent.0, session: id.to_string() });
-        self.tell(Fact::AgentOnline { agent: draft.agent.0 });
+        self.tell(|| Fact::SessionOpened { agent: draft.agent.0, session: id.to_string() });
+        self.tell(|| Fact::AgentOnline { agent: draft.agent.0 });
         self.capabilities_changed(draft.agent);
         Ok(Answer::Session(id))
     }
@@ -121,15 +124,15 @@ impl Service {
     pub(crate) fn end_session(&mut self, id: Uuid, end: SessionEnd) {
         let Some(session) = self.sessions.remove(&id) else { return };
         self.clear_timer(session.timer, Timer::Session(id));
-        let (agent, session_id) = (session.agent.0, id.to_string());
+        let agent = session.agent.0;
         let because = match end {
             SessionEnd::Closed => "its agent ended the session",
             SessionEnd::Expired(because) => because,
             SessionEnd::AgentRemoved => "the agent was unregistered",
         };
-        self.tell(match end {
-            SessionEnd::Closed => Fact::SessionClosed { agent, session: session_id },
-            _ => Fact::SessionExpired { agent, session: session_id, because: because.to_owned() },
+        self.tell(|| match end {
+            SessionEnd::Closed => Fact::SessionClosed { agent, session: id.to_string() },
+            _ => Fact::SessionExpired { agent, session: id.to_string(), because: because.to_owned() },
         });
         for waiter in session.waiters {
             // Not known of the real service. An agent that ends its session waits for nothing more, so
@@ -148,7 +151,7 @@ impl Service {
             agent.status_changed = now;
             given = agent.request;
         }
-        self.tell(Fact::AgentOffline { agent });
+        self.tell(|| Fact::AgentOffline { agent });
         if let Some(request) = given {
             self.requeue_if_not_received(request, because);
         }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use azure_devops::agent::{
-    Answer, Call, CallId, Completion, Failure, FailureKind, Listener, Observation, Output, Settings,
+    Answer, Call, CallId, Completion, Failure, FailureKind, Id, Listener, Observation, Output, Settings,
 };
 use model::event::JobResult;
 use model::{Instant, Millis};
@@ -160,7 +160,7 @@ fn seconds(range: std::ops::RangeInclusive<u64>) -> std::ops::RangeInclusive<Mil
 #[test]
 fn a_session_is_followed_by_two_polls_without_a_last_message() {
     let bench = Bench::listening(false);
-    let session: std::sync::Arc<str> = "s1".into();
+    let session: Id = "s1".into();
     assert_eq!(bench.find(is_poll), Some(&Call::Poll { session: session.clone(), last_message: None }));
     assert_eq!(bench.find(is_keep_alive), Some(&Call::KeepAlive { session: session.clone() }));
     assert_eq!(bench.observed, [Observation::Listening { session }]);
@@ -290,7 +290,7 @@ fn an_expired_session_is_replaced_while_the_job_goes_on() {
     bench.answer(is_open_session, session("s2"));
     assert!(seconds(5..=15).contains(&bench.wait_for(is_poll)));
     let Some(Call::Poll { session, last_message }) = bench.find(is_poll) else { panic!("it polls") };
-    assert_eq!((session.as_ref(), *last_message), ("s2", Some(1)));
+    assert_eq!((session.to_string().as_str(), *last_message), ("s2", Some(1)));
     assert!(bench.wait_for(is_renew) <= Millis::seconds(60));
 }
 

@@ -38,8 +38,8 @@ const NONE: Result<SetupAnswer, Failure> = Ok(SetupAnswer::Found(None));
 #[test]
 fn a_new_name_is_added_and_a_known_one_replaced_under_its_id() {
     let mut setup = Setup::configure("pool", "pod", true, 1);
-    assert_eq!(call(setup.start(NOW)), SetupCall::FindPool { name: "pool".to_owned() });
-    assert_eq!(call(setup.answer(NOW, found(18))), SetupCall::FindAgent { pool: 18, name: "pod".to_owned() });
+    assert_eq!(call(setup.start(NOW)), SetupCall::FindPool { name: "pool".into() });
+    assert_eq!(call(setup.answer(NOW, found(18))), SetupCall::FindAgent { pool: 18, name: "pod".into() });
     assert_eq!(call(setup.answer(NOW, NONE)), SetupCall::AddAgent { pool: 18 });
     let registered = end(setup.answer(NOW, Ok(SetupAnswer::Agent(7))));
     assert_eq!(registered, Ok(SetupResult::Registered { pool: 18, agent: 7, replaced: false }));
@@ -68,7 +68,7 @@ fn a_taken_name_is_refused_by_the_client_or_in_a_race_by_the_service() {
 #[test]
 fn a_removal_looks_for_the_name_and_deletes_the_id_that_was_stored() {
     let mut setup = Setup::remove(18, 7, "pod", 1);
-    assert_eq!(call(setup.start(NOW)), SetupCall::FindAgent { pool: 18, name: "pod".to_owned() });
+    assert_eq!(call(setup.start(NOW)), SetupCall::FindAgent { pool: 18, name: "pod".into() });
     // Somebody else has taken the name meanwhile, under another id.
     assert_eq!(call(setup.answer(NOW, found(9))), SetupCall::RemoveAgent { pool: 18, agent: 7 });
     let gone = Failure::new(FailureKind::AgentNotFound, "no agent 7");
@@ -145,7 +145,7 @@ fn statuses_count_where_there_is_no_type_key() {
 
 #[test]
 fn names_travel_percent_encoded() {
-    let find = SetupCall::FindPool { name: "keda pool/ä".to_owned() };
+    let find = SetupCall::FindPool { name: "keda pool/ä".into() };
     let target = wire::setup_request(&find, "pod", &BTreeMap::new()).target;
     assert!(target.contains("poolName=keda%20pool%2F%C3%A4&"), "{target}");
     let registration =

@@ -424,8 +424,10 @@ impl World {
 }
 
 fn draft(name: &str, gpu: bool) -> AgentDraft {
-    let capabilities = gpu.then(|| ("gpu".to_owned(), "1".to_owned())).into_iter().collect();
-    AgentDraft { name: name.to_owned(), version: "4.258.1".to_owned(), capabilities, ..AgentDraft::default() }
+    let capabilities: BTreeMap<String, String> =
+        gpu.then(|| ("gpu".to_owned(), "1".to_owned())).into_iter().collect();
+    let (name, version) = (name.to_owned(), "4.258.1".to_owned());
+    AgentDraft { name, version, capabilities: capabilities.into(), ..AgentDraft::default() }
 }
 
 fn one_of<T: Copy>(items: &[T], pick: usize) -> Option<T> {

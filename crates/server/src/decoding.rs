@@ -120,7 +120,7 @@ impl From<AgentBody> for AgentDraft {
             version: body.version.unwrap_or_default(),
             os_description: body.os_description.unwrap_or_default(),
             enabled: body.enabled,
-            capabilities: body.system_capabilities.unwrap_or_default(),
+            capabilities: body.system_capabilities.unwrap_or_default().into(),
         }
     }
 }
@@ -188,7 +188,7 @@ fn listening(method: &Method, route: &Route, query: &Query, body: &[u8]) -> Resu
                 agent: body.agent.id,
                 version: body.agent.version,
                 os_description: body.agent.os_description,
-                capabilities: body.system_capabilities,
+                capabilities: body.system_capabilities.map(Into::into),
             };
             Call::OpenSession { pool: *pool, draft }
         }

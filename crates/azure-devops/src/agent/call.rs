@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use model::event::JobResult;
 
+use super::id::Id;
+use super::job::JobMessage;
+
 /// Names a call until it is answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CallId(pub u32);
@@ -17,24 +20,24 @@ pub enum Call {
     /// Stop listening.
     CloseSession {
         /// The session.
-        session: Arc<str>,
+        session: Id,
     },
     /// Wait for a message after the last one seen. The service holds the answer back.
     Poll {
         /// The session.
-        session: Arc<str>,
+        session: Id,
         /// The last message that was received in it.
         last_message: Option<u64>,
     },
     /// The same without a last message, made beside the other only to show that the agent lives.
     KeepAlive {
         /// The session.
-        session: Arc<str>,
+        session: Id,
     },
     /// Take a message off the session's queue.
     DeleteMessage {
         /// The session.
-        session: Arc<str>,
+        session: Id,
         /// The message.
         message: u64,
     },
@@ -51,13 +54,13 @@ pub enum Call {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Completion {
     /// The project that the plan belongs to.
-    pub scope: String,
+    pub scope: Id,
     /// The plan's kind, which names the hub.
-    pub hub: String,
+    pub hub: Arc<str>,
     /// The plan.
-    pub plan: String,
+    pub plan: Id,
     /// The job.
-    pub job: String,
+    pub job: Id,
     /// Its job request.
     pub request: u64,
     /// How it ended.
@@ -72,7 +75,7 @@ pub enum Answer {
     /// A session was opened.
     Session {
         /// Its id.
-        session: Arc<str>,
+        session: Id,
     },
     /// A message, still on the queue.
     Message {
@@ -82,6 +85,20 @@ pub enum Answer {
         kind: String,
         /// Its text.
         body: String,
+    },
+    /// A message that brings a job, read already.
+    Job {
+        /// Its id.
+        message: u64,
+        /// The job.
+        job: Box<JobMessage>,
+    },
+    /// A message that cancels a job, read already.
+    Cancellation {
+        /// Its id.
+        message: u64,
+        /// The job that is to end.
+        job: Id,
     },
     /// Nothing came while the poll was held.
     NoMessage,
@@ -170,7 +187,7 @@ pub enum Observation {
     /// It has a session.
     Listening {
         /// The session's id.
-        session: Arc<str>,
+        session: Id,
     },
     /// Another session of the same agent lives; it tries again.
     SessionExists,
@@ -200,7 +217,7 @@ pub enum Observation {
         /// The job request.
         request: u64,
         /// The job's display name.
-        name: String,
+        name: Arc<str>,
     },
     /// The job's lock is held, and its work begins.
     JobLocked {
@@ -212,7 +229,7 @@ pub enum Observation {
         /// The job request.
         request: u64,
         /// The job's display name.
-        name: String,
+        name: Arc<str>,
         /// How it ended.
         result: JobResult,
     },

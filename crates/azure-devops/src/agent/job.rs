@@ -2,6 +2,7 @@
 //! lock's renewal, the work, and its cancellation.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use model::event::JobResult;
@@ -9,6 +10,7 @@ use model::{Instant, Millis};
 use serde::Deserialize;
 
 use super::call::{Call, Completion, Failure, FailureKind};
+use super::id::Id;
 use super::random::Random;
 use crate::wire::DURATION_VARIABLE;
 
@@ -33,15 +35,15 @@ pub struct JobMessage {
     /// The job request.
     pub request: u64,
     /// The job.
-    pub job: String,
+    pub job: Id,
     /// Its display name.
-    pub name: String,
+    pub name: Arc<str>,
     /// The project that its plan belongs to.
-    pub scope: String,
+    pub scope: Id,
     /// The plan's kind.
-    pub hub: String,
+    pub hub: Arc<str>,
     /// The plan.
-    pub plan: String,
+    pub plan: Id,
     /// How long the work takes; no time at all if the service does not say.
     pub duration: Millis,
 }
@@ -87,24 +89,24 @@ impl JobMessage {
         let name = body.job_display_name.or(body.job_name).unwrap_or_else(|| body.job_id.clone());
         Ok(Self {
             request: body.request_id,
-            job: body.job_id,
-            name,
-            scope: body.plan.scope_identifier,
-            hub: body.plan.plan_type,
-            plan: body.plan.plan_id,
+            job: body.job_id.as_str().into(),
+            name: name.into(),
+            scope: body.plan.scope_identifier.as_str().into(),
+            hub: body.plan.plan_type.into(),
+            plan: body.plan.plan_id.as_str().into(),
             duration,
         })
     }
 }
 
 /// The job that a `JobCancellation` means.
-pub(super) fn canceled_job(body: &str) -> Option<String> {
+pub(super) fn canceled_job(body: &str) -> Option<Id> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
     struct Cancellation {
         job_id: String,
     }
-    serde_json::from_str::<Cancellation>(body).ok().map(|cancellation| cancellation.job_id)
+    serde_json::from_str::<Cancellation>(body).ok().map(|cancellation| cancellation.job_id.as_str().into())
 }
 
 /// What a job wants.
@@ -123,6 +125,11 @@ pub(super) enum Want {
     /// No renewal is awaited any more.
     ForgetRenewal,
 }
+
+/// What a job wants all at once: two things at the most.
+pub(super) type Wants = [Option<Want>; 2];
+
+const NOTHING: Wants = [None, None];
 
 /// A job in the agent's hands.
 #[derive(Debug)]
@@ -215,9 +222,9 @@ impl Job {
         answer: Result<Duration, Failure>,
         epoch: Duration,
         random: &mut Random,
-    ) -> Vec<Want> {
+    ) -> Wants {
         if self.renewal != Renewal::UnderWay {
-            return Vec::new();
+            return NOTHING;
         }
         match answer {
             Ok(locked_until) => {
@@ -227,51 +234,49 @@ impl Job {
                 if self.phase == Phase::Locking {
                     let until = now + self.message.duration;
                     self.phase = Phase::Working { until, result: JobResult::Succeeded };
-                    return vec![Want::Locked];
+                    return [Some(Want::Locked), None];
                 }
-                Vec::new()
+                NOTHING
             }
             Err(failure) => self.renewal_failed(now, &failure, random),
         }
     }
 
-    fn renewal_failed(&mut self, now: Instant, failure: &Failure, random: &mut Random) -> Vec<Want> {
+    fn renewal_failed(&mut self, now: Instant, failure: &Failure, random: &mut Random) -> Wants {
         let lost = matches!(failure.kind, FailureKind::JobNotFound | FailureKind::JobTokenExpired);
         self.failures += 1;
         let pause = match self.phase {
             Phase::Locking if lost || self.failures > FIRST_RENEW_RETRIES => {
                 self.renewal = Renewal::Stopped;
                 self.phase = Phase::Over;
-                return vec![Want::Dropped(format!("its lock could not be taken: {failure}"))];
+                return [Some(Want::Dropped(format!("its lock could not be taken: {failure}"))), None];
             }
             Phase::Locking => FIRST_RENEW_PAUSE,
             _ if lost || now >= self.locked_until + BEYOND_THE_LOCK => {
                 self.renewal = Renewal::Stopped;
                 self.cancel_work(now);
-                return Vec::new();
+                return NOTHING;
             }
             _ if self.failures > EARLY_PAUSES => LATE_PAUSE,
             _ => EARLY_PAUSE,
         };
         self.renewal = Renewal::Due(now + random.between(pause.0, pause.1));
-        Vec::new()
+        NOTHING
     }
 
     /// Somebody cancels the job, or the agent has to leave.
-    pub(super) fn cancel(&mut self, now: Instant) -> Vec<Want> {
+    pub(super) fn cancel(&mut self, now: Instant) -> Wants {
         if self.phase == Phase::Locking {
             // The real agent leaves the service to find out by itself, since plans of version 8
             // are told by the worker, and there was none (JobDispatcher.cs, `RunAsync` and
             // `CompleteJobRequestAsync`).
             self.phase = Phase::Over;
             self.renewal = Renewal::Stopped;
-            return vec![
-                Want::ForgetRenewal,
-                Want::Dropped("it was cancelled before its lock was held".into()),
-            ];
+            let because = "it was cancelled before its lock was held".to_owned();
+            return [Some(Want::ForgetRenewal), Some(Want::Dropped(because))];
         }
         self.cancel_work(now);
-        Vec::new()
+        NOTHING
     }
 
     fn cancel_work(&mut self, now: Instant) {
@@ -299,19 +304,19 @@ impl Job {
     }
 
     /// The plan has answered.
-    pub(super) fn completion_answered(&mut self, now: Instant, answer: Result<(), Failure>) -> Vec<Want> {
-        let Phase::Completing { result, tries, .. } = self.phase else { return Vec::new() };
+    pub(super) fn completion_answered(&mut self, now: Instant, answer: Result<(), Failure>) -> Wants {
+        let Phase::Completing { result, tries, .. } = self.phase else { return NOTHING };
         let over = match answer {
             Ok(()) => true,
             Err(failure) => tries >= COMPLETION_TRIES || failure.kind == FailureKind::PlanNotFound,
         };
         if !over {
             self.phase = Phase::Completing { result, tries: tries + 1, again: Some(now + COMPLETION_PAUSE) };
-            return Vec::new();
+            return NOTHING;
         }
         self.phase = Phase::Over;
         self.renewal = Renewal::Stopped;
-        vec![Want::ForgetRenewal, Want::Ended]
+        [Some(Want::ForgetRenewal), Some(Want::Ended)]
     }
 }
 

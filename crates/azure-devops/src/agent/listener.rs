@@ -4,7 +4,6 @@
 //! src/Agent.Listener/MessageListener.cs (`CreateSessionAsync`, `GetNextMessageAsync`, `KeepAlive`);
 //! of messages, `--once` and the end: src/Agent.Listener/Agent.cs, `RunAsync`.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use model::{Instant, Millis};
@@ -12,7 +11,8 @@ use model::{Instant, Millis};
 use super::call::{Answer, Call, CallId, Failure, FailureKind, Observation, Output};
 use super::calls::Calls;
 use super::exit_code;
-use super::job::{Job, JobMessage, Want, canceled_job};
+use super::id::Id;
+use super::job::{Job, JobMessage, Want, Wants, canceled_job};
 use super::random::Random;
 use crate::wire::{CANCEL_MESSAGE, JOB_MESSAGE};
 
@@ -63,7 +63,7 @@ pub struct Listener {
     calls: Calls,
     session: Session,
     /// The session that calls name. It stays while a new one is asked for.
-    session_id: Option<Arc<str>>,
+    session_id: Option<Id>,
     polling: Polling,
     /// The last message seen. It outlives its session, as `_lastMessageId` does.
     last_message: Option<u64>,
@@ -128,17 +128,39 @@ impl Listener {
     /// Begins.
     pub fn start(&mut self, now: Instant) -> Vec<Output> {
         let mut outputs = Vec::new();
-        self.open_session(now, &mut outputs);
+        self.start_into(now, &mut outputs);
         outputs
+    }
+
+    /// The same, without a list of its own for what it wants.
+    pub fn start_into(&mut self, now: Instant, outputs: &mut Vec<Output>) {
+        self.open_session(now, outputs);
     }
 
     /// Takes the answer to a call. An answer that nobody waits for is ignored.
     pub fn answer(&mut self, now: Instant, id: CallId, answer: Result<Answer, Failure>) -> Vec<Output> {
         let mut outputs = Vec::new();
-        if let Some((call, answer)) = self.calls.answered(now, id, answer, &mut self.random) {
-            self.answered(now, &call, answer, &mut outputs);
-        }
+        self.answer_into(now, id, answer, &mut outputs);
         outputs
+    }
+
+    /// The same, without a list of its own for what it wants.
+    pub fn answer_into(
+        &mut self,
+        now: Instant,
+        id: CallId,
+        answer: Result<Answer, Failure>,
+        outputs: &mut Vec<Output>,
+    ) {
+        if let Some((call, answer)) = self.calls.answered(now, id, answer, &mut self.random) {
+            self.answered(now, &call, answer, outputs);
+        }
+    }
+
+    /// Whether it holds a job, from the message that brings it until the service knows of its end.
+    #[must_use]
+    pub fn has_job(&self) -> bool {
+        self.job.is_some()
     }
 
     /// When [`Self::advance`] has something to do, if no answer comes before.
@@ -162,29 +184,34 @@ impl Listener {
     /// Does what is due by now.
     pub fn advance(&mut self, now: Instant) -> Vec<Output> {
         let mut outputs = Vec::new();
+        self.advance_into(now, &mut outputs);
+        outputs
+    }
+
+    /// The same, without a list of its own for what it wants.
+    pub fn advance_into(&mut self, now: Instant, outputs: &mut Vec<Output>) {
         while !self.ended
-            && let Some((call, failure)) = self.calls.advance(now, &mut outputs)
+            && let Some((call, failure)) = self.calls.advance(now, outputs)
         {
-            self.answered(now, &call, Err(failure), &mut outputs);
+            self.answered(now, &call, Err(failure), outputs);
         }
         while !self.ended
             && let Some(want) = self.job.as_mut().and_then(|job| job.advance(now))
         {
-            self.want(now, want, &mut outputs);
+            self.want(now, want, outputs);
         }
         if self.ended {
-            return outputs;
+            return;
         }
         if matches!(self.session, Session::Pausing(at) if at <= now) {
-            self.open_session(now, &mut outputs);
+            self.open_session(now, outputs);
         }
         if matches!(self.polling, Polling::Pausing(at) if at <= now) {
-            self.poll(now, &mut outputs);
+            self.poll(now, outputs);
         }
         if self.keep_alive_at.is_some_and(|at| at <= now) {
-            self.poll_to_keep_alive(now, &mut outputs);
+            self.poll_to_keep_alive(now, outputs);
         }
-        outputs
     }
 
     /// SIGTERM or SIGINT: the job is cancelled, the session closed, then the listener exits.
@@ -217,6 +244,18 @@ impl Listener {
                     self.last_message = Some(message);
                     self.message(now, message, &kind, &body, outputs);
                 }
+                Ok(Answer::Job { message, job }) => {
+                    self.poll_succeeded(outputs);
+                    self.last_message = Some(message);
+                    let delete = self.job_message(now, Ok(*job), outputs);
+                    self.after_message(now, message, delete, outputs);
+                }
+                Ok(Answer::Cancellation { message, job }) => {
+                    self.poll_succeeded(outputs);
+                    self.last_message = Some(message);
+                    let delete = self.is_canceled(now, Some(&job), outputs);
+                    self.after_message(now, message, delete, outputs);
+                }
                 Ok(_) => {
                     self.poll_succeeded(outputs);
                     self.pause_polling(now, Millis::ZERO);
@@ -241,11 +280,11 @@ impl Listener {
         self.calls.make(now, Call::OpenSession, outputs);
     }
 
-    fn session_opened(&mut self, now: Instant, session: Arc<str>, outputs: &mut Vec<Output>) {
+    fn session_opened(&mut self, now: Instant, session: Id, outputs: &mut Vec<Output>) {
         self.reconnected(outputs);
         self.conflicts = 0;
         self.session = Session::Open;
-        let recovered = self.session_id.replace(Arc::clone(&session)).is_some();
+        let recovered = self.session_id.replace(session.clone()).is_some();
         if recovered {
             // The loop goes on as after a poll that brought nothing.
             self.pause_polling(now, Millis::ZERO);
@@ -356,18 +395,21 @@ impl Listener {
 
     fn message(&mut self, now: Instant, message: u64, kind: &str, body: &str, outputs: &mut Vec<Output>) {
         let delete = if kind.eq_ignore_ascii_case(JOB_MESSAGE) {
-            self.job_message(now, body, outputs)
+            self.job_message(now, JobMessage::parse(body), outputs)
         } else if kind.eq_ignore_ascii_case(CANCEL_MESSAGE) {
-            let canceled = self.cancellation(now, body, outputs);
-            canceled || !(self.settings.once && self.job_received)
+            self.is_canceled(now, canceled_job(body).as_ref(), outputs)
         } else {
             outputs.push(Output::Observed(Observation::MessageIgnored { kind: kind.to_owned() }));
             true
         };
+        self.after_message(now, message, delete, outputs);
+    }
+
+    fn after_message(&mut self, now: Instant, message: u64, delete: bool, outputs: &mut Vec<Output>) {
         match &self.session_id {
             _ if self.ending.is_some() => {}
             Some(session) if delete => {
-                let session = Arc::clone(session);
+                let session = session.clone();
                 self.calls.make(now, Call::DeleteMessage { session, message }, outputs);
             }
             _ => self.poll(now, outputs),
@@ -375,11 +417,16 @@ impl Listener {
     }
 
     /// Whether the message is to be deleted.
-    fn job_message(&mut self, now: Instant, body: &str, outputs: &mut Vec<Output>) -> bool {
+    fn job_message(
+        &mut self,
+        now: Instant,
+        message: Result<JobMessage, String>,
+        outputs: &mut Vec<Output>,
+    ) -> bool {
         if self.settings.once && self.job_received {
             return false;
         }
-        let message = match JobMessage::parse(body) {
+        let message = match message {
             Ok(message) => message,
             Err(message) => {
                 outputs.push(Output::Observed(Observation::Failed { message }));
@@ -411,11 +458,16 @@ impl Listener {
         self.want(now, want, outputs);
     }
 
+    /// Whether the message is to be deleted.
+    fn is_canceled(&mut self, now: Instant, canceled: Option<&Id>, outputs: &mut Vec<Output>) -> bool {
+        let canceled = self.cancellation(now, canceled, outputs);
+        canceled || !(self.settings.once && self.job_received)
+    }
+
     /// Whether the message meant the job at hand.
-    fn cancellation(&mut self, now: Instant, body: &str, outputs: &mut Vec<Output>) -> bool {
-        let canceled = canceled_job(body);
+    fn cancellation(&mut self, now: Instant, canceled: Option<&Id>, outputs: &mut Vec<Output>) -> bool {
         let Some(job) = self.job.as_mut() else { return false };
-        if canceled.is_none_or(|canceled| !canceled.eq_ignore_ascii_case(&job.message.job)) {
+        if canceled.is_none_or(|canceled| !canceled.is(&job.message.job)) {
             return false;
         }
         let wants = job.cancel(now);
@@ -433,8 +485,8 @@ impl Listener {
         self.want_all(now, wants, outputs);
     }
 
-    fn want_all(&mut self, now: Instant, wants: Vec<Want>, outputs: &mut Vec<Output>) {
-        for want in wants {
+    fn want_all(&mut self, now: Instant, wants: Wants, outputs: &mut Vec<Output>) {
+        for want in wants.into_iter().flatten() {
             self.want(now, want, outputs);
         }
     }

@@ -5,6 +5,8 @@
 //! taken is asked before the agent is added, and a removal looks the name up but deletes the id
 //! that was stored when the agent was configured.
 
+use std::sync::Arc;
+
 use model::{Instant, Millis};
 
 use super::call::{Failure, FailureKind};
@@ -17,14 +19,14 @@ pub enum SetupCall {
     /// Look up a pool by name.
     FindPool {
         /// Its name.
-        name: String,
+        name: Arc<str>,
     },
     /// Look up an agent by name.
     FindAgent {
         /// The pool's id.
         pool: u64,
         /// The agent's name.
-        name: String,
+        name: Arc<str>,
     },
     /// Register a new agent.
     AddAgent {
@@ -122,18 +124,24 @@ pub struct Setup {
 
 #[derive(Debug)]
 enum Task {
-    Configure { pool: String, agent: String, replace: bool },
+    Configure { pool: Arc<str>, agent: Arc<str>, replace: bool },
     Remove { pool: u64, agent: u64 },
 }
 
 impl Setup {
     /// Registers `agent` in `pool`.
     #[must_use]
-    pub fn configure(pool: &str, agent: &str, replace: bool, seed: u64) -> Self {
-        let task = Task::Configure { pool: pool.to_owned(), agent: agent.to_owned(), replace };
+    pub fn configure(
+        pool: impl Into<Arc<str>>,
+        agent: impl Into<Arc<str>>,
+        replace: bool,
+        seed: u64,
+    ) -> Self {
+        let pool = pool.into();
+        let task = Task::Configure { pool: Arc::clone(&pool), agent: agent.into(), replace };
         Self {
             task,
-            call: SetupCall::FindPool { name: pool.to_owned() },
+            call: SetupCall::FindPool { name: pool },
             attempt: 1,
             random: Random::new(seed, "agent set-up"),
         }
@@ -141,10 +149,10 @@ impl Setup {
 
     /// Unregisters the agent that was configured under these ids.
     #[must_use]
-    pub fn remove(pool: u64, agent: u64, name: &str, seed: u64) -> Self {
+    pub fn remove(pool: u64, agent: u64, name: impl Into<Arc<str>>, seed: u64) -> Self {
         Self {
             task: Task::Remove { pool, agent },
-            call: SetupCall::FindAgent { pool, name: name.to_owned() },
+            call: SetupCall::FindAgent { pool, name: name.into() },
             attempt: 1,
             random: Random::new(seed, "agent set-up"),
         }
@@ -180,7 +188,7 @@ impl Setup {
     fn failed(&self, failure: Failure) -> SetupError {
         match (&self.task, failure.kind) {
             (Task::Configure { agent, .. }, FailureKind::AgentExists) => {
-                SetupError::AgentExists { pool: self.pool(), name: agent.clone() }
+                SetupError::AgentExists { pool: self.pool(), name: agent.to_string() }
             }
             _ => failure.into(),
         }
@@ -200,7 +208,7 @@ impl Setup {
     fn next(&self, answer: &SetupAnswer) -> Result<SetupCall, Result<SetupResult, SetupError>> {
         match (&self.task, &self.call, answer) {
             (Task::Configure { pool, .. }, SetupCall::FindPool { .. }, SetupAnswer::Found(None)) => {
-                Err(Err(SetupError::PoolNotFound(pool.clone())))
+                Err(Err(SetupError::PoolNotFound(pool.to_string())))
             }
             (Task::Configure { agent, .. }, SetupCall::FindPool { .. }, SetupAnswer::Found(Some(pool))) => {
                 Ok(SetupCall::FindAgent { pool: *pool, name: agent.clone() })
@@ -216,7 +224,7 @@ impl Setup {
                 if *replace {
                     Ok(SetupCall::ReplaceAgent { pool, agent })
                 } else {
-                    Err(Err(SetupError::AgentExists { pool, name: name.clone() }))
+                    Err(Err(SetupError::AgentExists { pool, name: name.to_string() }))
                 }
             }
             (_, &SetupCall::AddAgent { pool }, &SetupAnswer::Agent(agent)) => {

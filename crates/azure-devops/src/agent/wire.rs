@@ -86,7 +86,7 @@ fn complete(completion: &Completion) -> Request {
         "POST",
         format!(
             "{}/_apis/distributedtask/hubs/{}/plans/{plan}/events?{EVENTS_API}",
-            encode(scope),
+            encode(&scope.to_string()),
             encode(hub)
         ),
         &json!({
@@ -100,7 +100,7 @@ fn complete(completion: &Completion) -> Request {
 }
 
 /// What an agent says of its system.
-const OS_DESCRIPTION: &str = "Linux (emulated)";
+pub(super) const OS_DESCRIPTION: &str = "Linux (emulated)";
 
 /// The request that a call of the set-up is.
 #[must_use]
@@ -162,7 +162,7 @@ pub fn answer(call: &Call, status: u16, body: &[u8]) -> Result<Answer, Failure> 
                 let message = "the service encrypts its messages, which this agent can't read";
                 return Err(Failure::new(FailureKind::Other, message));
             }
-            Ok(Answer::Session { session: session.session_id.into() })
+            Ok(Answer::Session { session: session.session_id.as_str().into() })
         }
         Call::Poll { .. } | Call::KeepAlive { .. } => {
             #[derive(Deserialize)]
@@ -240,7 +240,7 @@ struct ErrorBody {
     type_key: Option<String>,
 }
 
-fn succeeded(status: u16, body: &[u8]) -> Result<(), Failure> {
+pub(super) fn succeeded(status: u16, body: &[u8]) -> Result<(), Failure> {
     // 203 carries a sign-in page, which the client refuses for its media type.
     if status == 203 {
         let message = "the response is a sign-in page (HTTP status code 203)";
@@ -260,8 +260,9 @@ fn succeeded(status: u16, body: &[u8]) -> Result<(), Failure> {
     Err(Failure { kind, message })
 }
 
-/// Exceptions are told apart by `typeKey`; the status counts where the HTTP layer acts on it.
-fn kind(status: u16, type_key: &str) -> FailureKind {
+/// What the agent makes of a refusal: exceptions are told apart by `typeKey`; the status counts where
+/// the HTTP layer acts on it.
+pub(super) fn kind(status: u16, type_key: &str) -> FailureKind {
     match (type_key, status) {
         ("TaskAgentSessionConflictException", _) => FailureKind::SessionConflict,
         ("TaskAgentSessionExpiredException", _) => FailureKind::SessionExpired,

@@ -1,5 +1,6 @@
 //! The objects of the wire that only the service writes, member by member.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use model::event::JobResult;
@@ -54,7 +55,7 @@ pub(super) struct AgentReference<'a> {
     pub(super) name: &'a str,
     pub(super) version: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) os_description: Option<&'a String>,
+    pub(super) os_description: Option<&'a str>,
     pub(super) enabled: bool,
     pub(super) status: &'static str,
     pub(super) provisioning_state: &'static str,
@@ -71,7 +72,7 @@ pub(super) struct AgentObject<'a> {
     pub(super) created_on: String,
     pub(super) status_changed_on: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) system_capabilities: Option<&'a BTreeMap<String, String>>,
+    pub(super) system_capabilities: Option<BTreeMap<&'a str, &'a str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) user_capabilities: Option<&'a BTreeMap<String, String>>,
 }
@@ -89,7 +90,7 @@ pub(super) struct LinkedReference<'a> {
     #[serde(rename = "_links")]
     pub(super) links: Links,
     pub(super) id: u64,
-    pub(super) name: &'a str,
+    pub(super) name: Cow<'a, str>,
 }
 
 #[derive(Serialize)]
@@ -192,7 +193,7 @@ pub(super) struct BuildObject<'a> {
     #[serde(rename = "_links")]
     pub(super) links: Links,
     pub(super) id: u64,
-    pub(super) build_number: &'a str,
+    pub(super) build_number: String,
     pub(super) status: BuildStatus,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) result: Option<&'static str>,

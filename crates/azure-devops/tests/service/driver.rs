@@ -273,6 +273,6 @@ pub(crate) fn draft(name: &str, capabilities: &[(&str, &str)]) -> AgentDraft {
         version: "4.258.1".to_owned(),
         os_description: "Linux".to_owned(),
         enabled: None,
-        capabilities: owned(capabilities),
+        capabilities: owned(capabilities).into(),
     }
 }

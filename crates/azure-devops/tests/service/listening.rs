@@ -28,7 +28,7 @@ fn a_session_brings_the_agent_s_version_and_capabilities() {
         agent,
         version: Some("4.300.0".to_owned()),
         os_description: None,
-        capabilities: Some(owned(&[("new", "1")])),
+        capabilities: Some(owned(&[("new", "1")]).into()),
     };
     let answer = organization.call(Call::OpenSession { pool: POOL, draft }).expect("a session");
     let session = organization.json(&answer);
