@@ -1,33 +1,41 @@
-//! The objects, and everything that others do with them.
+//! The objects, the queue of what is to happen, and who is called then.
 
-use model::{Fact, Instant, Millis};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use crate::ids::{JobId, NodeId, PodId, Version, WorkloadId, at, next};
-use crate::job::{Job, NewJob};
-use crate::node::{NewNode, Node};
-use crate::pod::{Pod, PodReport};
-use crate::settings::Settings;
-use crate::workload::{Counts, NewWorkload, Template, Workload};
+use model::{Fact, Instant, Millis, stream};
+use rand_chacha::ChaCha8Rng;
+
+use crate::client::{Bucket, Client};
+use crate::ids::{JobId, NodeId, PodId, WorkloadId, at};
+use crate::job::Job;
+use crate::node::Node;
+use crate::pod::Pod;
+use crate::queue::{ALWAYS, CONTROLLERS, Call, Controller, Key, Pool, Timer, Timers, Work};
+use crate::scheduler::Scheduler;
+use crate::settings::{Settings, TAINT_INTERVAL, WORKERS};
+use crate::workload::{Kind, Workload};
 
 /// What a cluster wants done, or saw.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Action {
-    /// The pod is bound to a node that listens: its kubelet has it now. Said again for each of a node's pods that is
-    /// not terminating when a lost node is back.
+    /// The pod is bound to a node that listens: its kubelet has it now. Said again for each of a
+    /// node's pods that is not terminating when a lost node is back.
     StartPod {
         /// The pod.
         pod: PodId,
         /// Its node.
         node: NodeId,
     },
-    /// A pod that is bound to a node that listens has a deletion timestamp, or got a shorter grace. A lost node is told when it is back.
+    /// A pod that is bound to a node that listens has a deletion timestamp, or got a shorter grace.
+    /// A lost node is told when it is back.
     DeletePod {
         /// The pod.
         pod: PodId,
         /// `deletionGracePeriodSeconds`.
         grace: Millis,
     },
-    /// The object of a pod that was bound is gone, whoever removed it: whatever still runs for it is to end at once.
+    /// The object of a pod that was bound is gone, whoever removed it: whatever still runs for it
+    /// is to end at once.
     PodGone {
         /// The pod; it cannot be looked up any more.
         pod: PodId,
@@ -53,142 +61,265 @@ pub enum Propagation {
 pub struct Conflict;
 
 /// The API objects of one namespace, their controllers and the scheduler.
+///
+/// Time never goes back, and whoever calls anything else at an instant has
+/// called [`Self::advance`] for it first.
 #[derive(Debug)]
 pub struct Cluster {
-    settings: Settings,
-    pods: Vec<Option<Box<Pod>>>,
-    jobs: Vec<Option<Box<Job>>>,
-    workloads: Vec<Workload>,
-    nodes: Vec<Node>,
+    pub(crate) settings: Settings,
+    pub(crate) pods: Vec<Option<Box<Pod>>>,
+    pub(crate) jobs: Vec<Option<Box<Job>>>,
+    pub(crate) workloads: Vec<Workload>,
+    pub(crate) nodes: Vec<Node>,
+    pub(crate) scaled_jobs: BTreeMap<u32, BTreeSet<JobId>>,
+    pub(crate) timers: Timers,
+    pub(crate) scheduler: Scheduler,
+    pub(crate) dictated: VecDeque<PodId>,
+    pub(crate) random: Random,
+    pub(crate) manager: Manager,
+}
+
+/// The streams that choices are drawn from.
+#[derive(Debug)]
+pub(crate) struct Random {
+    pub(crate) names: ChaCha8Rng,
+    pub(crate) uids: ChaCha8Rng,
+    pub(crate) latencies: ChaCha8Rng,
+    pub(crate) scheduling: ChaCha8Rng,
+    pub(crate) victims: ChaCha8Rng,
+    pub(crate) nodes: ChaCha8Rng,
+}
+
+/// What the kube-controller-manager only remembers.
+#[derive(Debug)]
+pub(crate) struct Manager {
+    /// Whether it leads.
+    pub(crate) up: bool,
+    /// Since when.
+    pub(crate) since: Instant,
+    /// Which life it is: timers of an earlier one are void.
+    pub(crate) life: u32,
+    pub(crate) pools: [Pool; 4],
+    pub(crate) clients: [Client; CONTROLLERS],
+    /// How often nodes get taints.
+    pub(crate) taints: Bucket,
+    /// When the one worker that removes orphans' finalizers is free.
+    pub(crate) orphan_worker: Instant,
+    /// Whether no node is ready: then no pod is evicted.
+    pub(crate) all_silent: bool,
+}
+
+impl Manager {
+    pub(crate) fn new(life: u32, since: Instant, settings: &Settings) -> Self {
+        let client = |controller| {
+            // The garbage collector has twice the rate, since each deletion is two calls
+            // (Kubernetes 1.35.4, `cmd/kube-controller-manager/app/core.go`).
+            let factor = if controller == usize::from(Controller::Garbage as u8) { 2 } else { 1 };
+            Client::new(Bucket::per_second(settings.qps * factor, settings.burst))
+        };
+        Self {
+            up: true,
+            since,
+            life,
+            pools: Default::default(),
+            clients: std::array::from_fn(client),
+            taints: Bucket::every(TAINT_INTERVAL, 1),
+            orphan_worker: since,
+            all_silent: false,
+        }
+    }
 }
 
 impl Cluster {
     /// An empty namespace. Everything random comes from streams of this seed whose names begin with `controllers/`.
     #[must_use]
-    pub fn new(_seed: u64, settings: Settings) -> Self {
-        Self { settings, pods: Vec::new(), jobs: Vec::new(), workloads: Vec::new(), nodes: Vec::new() }
+    pub fn new(seed: u64, settings: Settings) -> Self {
+        Self {
+            settings,
+            pods: Vec::new(),
+            jobs: Vec::new(),
+            workloads: Vec::new(),
+            nodes: Vec::new(),
+            scaled_jobs: BTreeMap::new(),
+            timers: Timers::default(),
+            scheduler: Scheduler::default(),
+            dictated: VecDeque::new(),
+            random: Random {
+                names: stream(seed, "controllers/names"),
+                uids: stream(seed, "controllers/uids"),
+                latencies: stream(seed, "controllers/latencies"),
+                scheduling: stream(seed, "controllers/scheduling"),
+                victims: stream(seed, "controllers/victims"),
+                nodes: stream(seed, "controllers/nodes"),
+            },
+            manager: Manager::new(0, Instant::START, &settings),
+        }
     }
 
     /// When [`Self::advance`] is to be called next.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Instant> {
-        None
+        self.timers.next()
     }
 
     /// Does everything that is due.
-    pub fn advance(&mut self, _now: Instant, _out: &mut Vec<Action>) {}
-
-    /// A Deployment or a StatefulSet is created.
-    pub fn create_workload(&mut self, _now: Instant, new: NewWorkload, _out: &mut Vec<Action>) -> WorkloadId {
-        let id = WorkloadId(next(self.workloads.len()));
-        self.workloads.push(Workload {
-            name: new.name,
-            kind: new.kind,
-            replicas: new.replicas,
-            template: new.template,
-            status: Counts::default(),
-            version: Version(1),
-            deleted: false,
-        });
-        id
-    }
-
-    /// Somebody writes `spec.replicas`, through the scale subresource or not.
-    pub fn scale(&mut self, _now: Instant, id: WorkloadId, replicas: u32, _out: &mut Vec<Action>) {
-        self.workloads[at(id.0)].replicas = replicas;
-    }
-
-    /// Writes `spec.replicas` if nobody has changed the workload since `seen`.
-    ///
-    /// # Errors
-    /// Somebody has: the API answers 409.
-    pub fn scale_if(
-        &mut self,
-        now: Instant,
-        id: WorkloadId,
-        replicas: u32,
-        seen: Version,
-        out: &mut Vec<Action>,
-    ) -> Result<(), Conflict> {
-        if self.workloads[at(id.0)].version != seen {
-            return Err(Conflict);
+    pub fn advance(&mut self, now: Instant, out: &mut Vec<Action>) {
+        while let Some((at, life, timer)) = self.timers.pop(now) {
+            if life == ALWAYS || (self.manager.up && life == self.manager.life) {
+                self.fire(at, timer, out);
+            }
         }
-        self.scale(now, id, replicas, out);
-        Ok(())
     }
 
-    /// Somebody edits the pod template.
-    pub fn edit_template(
-        &mut self,
-        _now: Instant,
-        _id: WorkloadId,
-        _template: Template,
-        _out: &mut Vec<Action>,
-    ) {
+    fn fire(&mut self, now: Instant, timer: Timer, out: &mut Vec<Action>) {
+        match timer {
+            Timer::Due(key) => self.due(now, key),
+            Timer::Called(key, call) => self.called(now, key, call, out),
+            Timer::Recorded(controller) => self.recorded(now, controller),
+            Timer::CollectPod(pod) => self.collect_pod(now, pod, out),
+            Timer::CollectSet(workload, set) => self.collect_set(now, workload, set),
+            Timer::ReleaseJob(job) => self.release_job(now, job, out),
+            Timer::UntrackOrphan(pod) => self.untrack(now, pod, out),
+            Timer::Expired(job) => self.expired(now, job),
+            Timer::Expire(job) => self.delete_job(now, job, Propagation::Foreground, out),
+            Timer::Silent(node, silence) => self.silent(now, node, silence),
+            Timer::MarkNotReady(pod) => self.mark_not_ready(now, pod),
+            Timer::Taint(node, silence) => self.taint(now, node, silence),
+            Timer::Intolerable(node, silence) => self.intolerable(now, node, silence),
+            Timer::Evict(pod) => self.delete_pod(now, pod, None, out),
+            Timer::CollectNode(node) => self.collect_node(now, node),
+            Timer::Abandon(pod) => self.abandon(now, pod, out),
+            Timer::Attempt => self.attempt(now, out),
+            Timer::Bind(pod, node) => self.bind(now, pod, node, out),
+        }
+        if let Timer::Due(key) | Timer::Called(key, _) = timer {
+            self.work_off(now, key.controller());
+        }
     }
 
-    /// Somebody deletes the workload.
-    pub fn delete_workload(
-        &mut self,
-        _now: Instant,
-        _id: WorkloadId,
-        _propagation: Propagation,
-        _out: &mut Vec<Action>,
-    ) {
+    /// Has something happen at an instant, unless the controller-manager ends before.
+    pub(crate) fn manager_timer(&mut self, at: Instant, timer: Timer) {
+        self.timers.push(at, self.manager.life, timer);
     }
 
-    /// A Job is created.
-    pub fn create_job(&mut self, _now: Instant, _new: NewJob<'_>, _out: &mut Vec<Action>) -> JobId {
-        JobId(next(self.jobs.len()))
+    pub(crate) fn call_delay(&mut self) -> Millis {
+        self.settings.call.draw(&mut self.random.latencies)
     }
 
-    /// Somebody deletes a Job. Nothing happens if it is gone.
-    pub fn delete_job(
-        &mut self,
-        _now: Instant,
-        _id: JobId,
-        _propagation: Propagation,
-        _out: &mut Vec<Action>,
-    ) {
+    pub(crate) fn watch_delay(&mut self) -> Millis {
+        self.settings.watch.draw(&mut self.random.latencies)
     }
 
-    /// Somebody deletes a pod, with the pod's own grace if none is given. Nothing happens if it is gone.
-    pub fn delete_pod(&mut self, _now: Instant, _pod: PodId, _grace: Option<Millis>, _out: &mut Vec<Action>) {
+    /// Takes so many tokens of a controller's client: when the last of these calls, made one after the other, takes effect.
+    pub(crate) fn calls(&mut self, now: Instant, controller: Controller, number: u32) -> Instant {
+        let mut at = now;
+        for _ in 0..number {
+            at = self.manager.clients[usize::from(controller as u8)].bucket.take(at) + self.call_delay();
+        }
+        at
     }
 
-    /// Sets the annotation `controller.kubernetes.io/pod-deletion-cost`.
-    pub fn set_deletion_cost(&mut self, _pod: PodId, _cost: i32) {}
-
-    /// A kubelet writes a pod's status. Nothing happens if the pod is gone.
-    pub fn report_pod(&mut self, _now: Instant, _pod: PodId, _report: PodReport, _out: &mut Vec<Action>) {}
-
-    /// A kubelet is done with a pod that is being deleted, and removes its object: delete without grace. The object of a Job's pod
-    /// stays until the Job's controller has counted it.
-    pub fn finish_pod(&mut self, _now: Instant, _pod: PodId, _out: &mut Vec<Action>) {}
-
-    /// A node joins, ready.
-    pub fn add_node(&mut self, _now: Instant, _new: NewNode, _out: &mut Vec<Action>) -> NodeId {
-        NodeId(next(self.nodes.len()))
+    /// A sync makes a call, and is told by [`Timer::Called`].
+    pub(crate) fn call(&mut self, now: Instant, key: Key, call: Call) {
+        let at = self.calls(now, key.controller(), 1);
+        self.manager_timer(at, Timer::Called(key, call));
     }
 
-    /// A node falls silent: its kubelet neither listens nor renews its lease.
-    pub fn lose_node(&mut self, _now: Instant, _node: NodeId) {}
+    /// A controller writes an event.
+    pub(crate) fn record(&mut self, now: Instant, controller: Controller) {
+        if self.manager.clients[usize::from(controller as u8)].record() {
+            let at = self.calls(now, controller, 1);
+            self.manager_timer(at, Timer::Recorded(controller));
+        }
+    }
 
-    /// A lost node is back, ready at once. Its kubelet is told all of its pods.
-    pub fn return_node(&mut self, _now: Instant, _node: NodeId, _out: &mut Vec<Action>) {}
+    fn recorded(&mut self, now: Instant, controller: Controller) {
+        if self.manager.clients[usize::from(controller as u8)].recorded() {
+            let at = self.calls(now, controller, 1);
+            self.manager_timer(at, Timer::Recorded(controller));
+        }
+    }
 
-    /// A node's object is deleted. Its pods are collected a minute later or so.
-    pub fn remove_node(&mut self, _now: Instant, _node: NodeId, _out: &mut Vec<Action>) {}
+    fn work_mut(&mut self, key: Key) -> Option<&mut Work> {
+        match key {
+            Key::Deployment(id) | Key::StatefulSet(id) => Some(&mut self.workloads[at(id.0)].work),
+            Key::ReplicaSet(id, set) => Some(&mut self.workloads[at(id.0)].sets[usize::from(set)].work),
+            Key::Job(id) => self.jobs[at(id.0)].as_mut().map(|job| &mut job.work),
+        }
+    }
 
-    /// The kube-controller-manager ends: calls under way are lost, and so is everything that it only remembers.
-    pub fn stop_manager(&mut self) {}
+    /// Something happened to an object: its controller hears of it after the watch's delay.
+    pub(crate) fn notify(&mut self, now: Instant, key: Key) {
+        self.notify_after(now, key, Millis::ZERO);
+    }
 
-    /// The kube-controller-manager leads again: it looks at everything anew.
-    pub fn start_manager(&mut self, _now: Instant) {}
+    /// The same, and then it waits so long before it looks.
+    pub(crate) fn notify_after(&mut self, now: Instant, key: Key, delay: Millis) {
+        if self.manager.up {
+            let at = now + self.watch_delay() + delay;
+            self.enqueue_at(at, key);
+        }
+    }
 
-    /// When ReplicaSets next choose pods to delete, these go first, in this order: so a run
-    /// can follow a log in which others were chosen. Adds to what was dictated before.
-    pub fn dictate_victims(&mut self, _pods: impl IntoIterator<Item = PodId>) {}
+    /// A key is put into its work queue at an instant, unless it will be earlier.
+    pub(crate) fn enqueue_at(&mut self, at: Instant, key: Key) {
+        let Some(work) = self.work_mut(key) else { return };
+        if work.due.is_none_or(|due| at < due) {
+            work.due = Some(at);
+            self.manager_timer(at, Timer::Due(key));
+        }
+    }
+
+    fn due(&mut self, now: Instant, key: Key) {
+        let Some(work) = self.work_mut(key) else { return };
+        // Otherwise an earlier entry has taken this one's place.
+        if work.due != Some(now) {
+            return;
+        }
+        work.due = None;
+        let waits = std::mem::replace(&mut work.dirty, true);
+        if !waits && !work.busy {
+            self.manager.pools[usize::from(key.controller() as u8)].ready.push_back(key);
+        }
+    }
+
+    /// Workers that are free take what is ready.
+    fn work_off(&mut self, now: Instant, controller: Controller) {
+        let pool = usize::from(controller as u8);
+        while self.manager.pools[pool].busy < WORKERS {
+            let Some(key) = self.manager.pools[pool].ready.pop_front() else { return };
+            let Some(work) = self.work_mut(key) else { continue };
+            work.dirty = false;
+            work.busy = true;
+            self.manager.pools[pool].busy += 1;
+            match key {
+                Key::Deployment(id) => self.sync_deployment(now, id),
+                Key::ReplicaSet(id, set) => self.sync_replica_set(now, id, set),
+                Key::StatefulSet(id) => self.sync_stateful_set(now, id),
+                Key::Job(id) => self.sync_job(now, id),
+            }
+        }
+    }
+
+    fn called(&mut self, now: Instant, key: Key, call: Call, out: &mut Vec<Action>) {
+        match key {
+            Key::Deployment(id) => self.deployment_called(now, id, call, out),
+            Key::ReplicaSet(id, set) => self.replica_set_called(now, id, set, call, out),
+            Key::StatefulSet(id) => self.stateful_set_called(now, id, call, out),
+            Key::Job(id) => self.job_called(now, id, call, out),
+        }
+    }
+
+    /// A sync is over: its worker is free, and the key is ready again if something happened meanwhile.
+    pub(crate) fn end_sync(&mut self, key: Key) {
+        let Some(work) = self.work_mut(key) else { return };
+        let (busy, dirty) = (std::mem::replace(&mut work.busy, false), work.dirty);
+        let pool = &mut self.manager.pools[usize::from(key.controller() as u8)];
+        pool.busy -= u32::from(busy);
+        if busy && dirty {
+            pool.ready.push_back(key);
+        }
+    }
 
     /// The settings.
     #[must_use]
@@ -202,31 +333,81 @@ impl Cluster {
         self.pods.get(at(id.0))?.as_deref()
     }
 
+    pub(crate) fn pod_mut(&mut self, id: PodId) -> Option<&mut Pod> {
+        self.pods.get_mut(at(id.0))?.as_deref_mut()
+    }
+
     /// A Job that exists.
     #[must_use]
     pub fn job(&self, id: JobId) -> Option<&Job> {
         self.jobs.get(at(id.0))?.as_deref()
     }
 
+    pub(crate) fn job_mut(&mut self, id: JobId) -> Option<&mut Job> {
+        self.jobs.get_mut(at(id.0))?.as_deref_mut()
+    }
+
     /// The Jobs of a ScaledJob that exist, oldest first.
-    pub fn jobs_of(&self, _scaled_job: u32) -> impl Iterator<Item = (JobId, &Job)> {
-        std::iter::empty()
+    pub fn jobs_of(&self, scaled_job: u32) -> impl Iterator<Item = (JobId, &Job)> {
+        let ids = self.scaled_jobs.get(&scaled_job).into_iter().flatten();
+        ids.filter_map(|id| Some((*id, self.job(*id)?)))
     }
 
     /// A workload.
+    ///
+    /// # Panics
+    /// There never was one of this id.
     #[must_use]
     pub fn workload(&self, id: WorkloadId) -> &Workload {
         &self.workloads[at(id.0)]
     }
 
-    /// The pods of a workload that exist, oldest first.
-    pub fn pods_of(&self, _id: WorkloadId) -> impl Iterator<Item = (PodId, &Pod)> {
-        std::iter::empty()
+    pub(crate) fn workload_mut(&mut self, id: WorkloadId) -> &mut Workload {
+        &mut self.workloads[at(id.0)]
+    }
+
+    /// The workload of this kind (`Deployment` or `StatefulSet`) and name that is not deleted.
+    #[must_use]
+    pub fn find_workload(&self, kind: &str, name: &str) -> Option<WorkloadId> {
+        let found = self.workloads.iter().rposition(|workload| {
+            let fits = matches!(
+                (workload.kind, kind),
+                (Kind::Deployment(_), "Deployment") | (Kind::StatefulSet(_), "StatefulSet")
+            );
+            fits && !workload.deleted && &*workload.name == name
+        })?;
+        Some(WorkloadId(crate::ids::next(found)))
+    }
+
+    /// The pods of a workload that exist, ended and terminating ones too: a Deployment's by ReplicaSet and then by age, a StatefulSet's by ordinal.
+    pub fn pods_of(&self, id: WorkloadId) -> impl Iterator<Item = (PodId, &Pod)> {
+        let workload = self.workload(id);
+        let of_sets = workload.sets.iter().flat_map(|set| set.pods.iter().copied());
+        let ids = of_sets.chain(workload.ordinals.values().copied());
+        ids.filter_map(|id| Some((id, self.pod(id)?)))
     }
 
     /// A node.
+    ///
+    /// # Panics
+    /// There never was one of this id.
     #[must_use]
     pub fn node(&self, id: NodeId) -> &Node {
         &self.nodes[at(id.0)]
+    }
+
+    pub(crate) fn node_mut(&mut self, id: NodeId) -> &mut Node {
+        &mut self.nodes[at(id.0)]
+    }
+
+    /// How many pods were created so far; the next one's id.
+    #[must_use]
+    pub fn pods_created(&self) -> u32 {
+        crate::ids::next(self.pods.len())
+    }
+
+    /// An instant as the API writes it: without a fraction of a second of the wall clock.
+    pub(crate) fn whole_second(&self, at: Instant) -> Instant {
+        at - Millis((at.0 + self.settings.second_offset.0) % 1000)
     }
 }

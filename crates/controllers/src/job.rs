@@ -1,10 +1,20 @@
 //! A Kubernetes Job as the API has it.
 
+mod back_off;
+mod sync;
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 
 use model::{Instant, Millis};
 
+use crate::client::Spam;
 use crate::ids::PodId;
+use crate::queue::Work;
+
+use back_off::BackOff;
+use sync::Sync;
 
 /// Job's backoffLimit (Kubernetes 1.35.4, `pkg/apis/batch/v1/defaults.go`, `SetDefaults_Job`).
 pub const BACKOFF_LIMIT: u32 = 6;
@@ -81,7 +91,7 @@ pub struct NewJob<'n> {
 }
 
 /// A Job.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Job {
     pub(crate) name: Arc<str>,
     pub(crate) scaled_job: u32,
@@ -90,7 +100,30 @@ pub struct Job {
     pub(crate) created: Instant,
     pub(crate) pods: Vec<PodId>,
     pub(crate) finished: Option<Finished>,
+    /// Whether it has a deletion timestamp: its pods go first.
     pub(crate) deleting: bool,
+    pub(crate) work: Work,
+    /// What its controller has last written.
+    status: Status,
+    spam: Spam,
+    back_off: BackOff,
+    sync: Option<Box<Sync>>,
+}
+
+/// A Job's status, the end aside.
+#[derive(Debug, Clone, Default)]
+struct Status {
+    start: Option<Instant>,
+    active: u32,
+    ready: u32,
+    terminating: u32,
+    succeeded: u32,
+    failed: u32,
+    /// Pods that are counted once their finalizer is gone.
+    uncounted_succeeded: Vec<PodId>,
+    uncounted_failed: Vec<PodId>,
+    /// `SuccessCriteriaMet` or `FailureTarget`, with the reason.
+    interim: Option<(bool, &'static str)>,
 }
 
 /// That a Job has the condition `Complete` or `Failed`.
@@ -105,6 +138,32 @@ pub struct Finished {
 }
 
 impl Job {
+    pub(crate) fn new(now: Instant, name: Arc<str>, new: &NewJob<'_>) -> Self {
+        Self {
+            name,
+            scaled_job: new.scaled_job,
+            generation: new.generation,
+            spec: new.spec,
+            created: now,
+            pods: Vec::new(),
+            finished: None,
+            deleting: false,
+            work: Work::default(),
+            status: Status::default(),
+            spam: Spam::default(),
+            back_off: BackOff::default(),
+            sync: None,
+        }
+    }
+
+    /// The controller-manager ends.
+    pub(crate) fn forget(&mut self) {
+        self.work = Work::default();
+        self.spam = Spam::default();
+        self.back_off = BackOff::default();
+        self.sync = None;
+    }
+
     /// Its name.
     #[must_use]
     pub fn name(&self) -> &Arc<str> {
@@ -139,6 +198,30 @@ impl Job {
     #[must_use]
     pub fn finished(&self) -> Option<Finished> {
         self.finished
+    }
+
+    /// `status.startTime`: when its controller first looked at it.
+    #[must_use]
+    pub fn start_time(&self) -> Option<Instant> {
+        self.status.start
+    }
+
+    /// `status.active`.
+    #[must_use]
+    pub fn active(&self) -> u32 {
+        self.status.active
+    }
+
+    /// `status.succeeded`.
+    #[must_use]
+    pub fn succeeded(&self) -> u32 {
+        self.status.succeeded
+    }
+
+    /// `status.failed`.
+    #[must_use]
+    pub fn failed(&self) -> u32 {
+        self.status.failed
     }
 
     /// `status.completionTime`.

@@ -39,9 +39,22 @@ pub mod job;
 pub mod node;
 pub mod pod;
 pub mod settings;
+pub mod victims;
 pub mod workload;
 
+mod api;
+mod client;
 mod cluster;
+mod collect;
+mod deployment;
+mod names;
+mod nodes;
+mod pods;
+mod queue;
+mod replica_set;
+mod scheduler;
+mod stateful_set;
+mod watch;
 
 pub use cluster::{Action, Cluster, Conflict, Propagation};
 pub use ids::{JobId, NodeId, PodId, Uid, Version, WorkloadId};

@@ -26,10 +26,33 @@ pub struct Node {
     pub(crate) present: bool,
     pub(crate) listening: bool,
     pub(crate) ready: bool,
-    pub(crate) lost: Option<Instant>,
+    /// Whether it has the taint `NoExecute`.
+    pub(crate) tainted: bool,
+    /// How often it fell silent or came back.
+    pub(crate) silence: u32,
+    /// Leases are renewed every 10 s from here on.
+    pub(crate) first_renewal: Instant,
+    /// The last renewal before it fell silent.
+    pub(crate) last_renewal: Instant,
 }
 
 impl Node {
+    pub(crate) fn new(new: NewNode, first_renewal: Instant) -> Self {
+        Self {
+            name: new.name,
+            limit: new.pods,
+            load: 0,
+            pods: BTreeSet::new(),
+            present: true,
+            listening: true,
+            ready: true,
+            tainted: false,
+            silence: 0,
+            first_renewal,
+            last_renewal: first_renewal,
+        }
+    }
+
     /// Its name.
     #[must_use]
     pub fn name(&self) -> &Arc<str> {

@@ -149,10 +149,14 @@ pub struct Pod {
     pub(crate) restarts: Restarts,
     pub(crate) finished: Option<Instant>,
     pub(crate) deletion: Option<Deletion>,
+    /// Whether it has the finalizer `batch.kubernetes.io/job-tracking`.
     pub(crate) tracked: bool,
     pub(crate) cost: i32,
+    /// Whether its owner left it behind.
+    pub(crate) orphan: bool,
     pub(crate) told_running: bool,
     pub(crate) told_ready: bool,
+    pub(crate) told_ended: bool,
 }
 
 impl Pod {

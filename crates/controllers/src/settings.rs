@@ -9,7 +9,7 @@ pub const WATCH: MillisRange = MillisRange { least: Millis(1), most: Millis(4) }
 /// From a pod's creation until the scheduler binds it. An assumption: nothing else competes for the nodes.
 pub const SCHEDULING: MillisRange = MillisRange { least: Millis(10), most: Millis(60) };
 /// `--kube-api-qps` of the controller-manager: requests a second and controller
-/// (controller-manager 0.35.4, `config/v1alpha1/defaults.go`, `RecommendedDefaultGenericControllerManagerConfiguration`).
+/// (Kubernetes 1.35.4, `pkg/controller/apis/config/v1alpha1/defaults.go`).
 pub const MANAGER_QPS: u32 = 20;
 /// `--kube-api-burst` of the controller-manager.
 pub const MANAGER_BURST: u32 = 30;
@@ -28,6 +28,25 @@ pub const LEASE_RENEWAL: Millis = Millis::seconds(10);
 /// How long a pod tolerates a node that is not ready or not reachable
 /// (Kubernetes 1.35.4, `plugin/pkg/admission/defaulttolerationseconds/admission.go`).
 pub const TOLERATION: Millis = Millis::seconds(300);
+/// Nodes of a zone that get the taint `NoExecute`, one in that time: `--node-eviction-rate` of 0.1 a second.
+pub const TAINT_INTERVAL: Millis = Millis::seconds(10);
+/// With more nodes silent than this, and this share of all, no more taints are set in a cluster of up to 50 nodes: `--unhealthy-zone-threshold`
+/// (Kubernetes 1.35.4, `pkg/controller/nodelifecycle/node_lifecycle_controller.go`, `ComputeZoneState`, `ReducedQPSFunc`).
+pub const UNHEALTHY_NODES: usize = 2;
+/// The share, in percent, from the same place.
+pub const UNHEALTHY_PERCENT: usize = 55;
+/// Up to so many nodes of a zone: `--large-cluster-size-threshold`.
+pub const LARGE_CLUSTER: usize = 50;
+/// How often the pods of nodes that are gone are looked for (Kubernetes 1.35.4, `pkg/controller/podgc/gc_controller.go`, `gcCheckPeriod`).
+pub const POD_GC: Millis = Millis::seconds(20);
+/// How long they are left alone then (the same file, `quarantineTime`).
+pub const POD_GC_QUARANTINE: Millis = Millis::seconds(40);
+/// Pods that a controller creates or deletes in one sync (Kubernetes 1.35.4, `pkg/controller/replicaset/replica_set.go`,
+/// `BurstReplicas`; `pkg/controller/job/job_controller.go`, `MaxPodCreateDeletePerSync`).
+pub const PODS_PER_SYNC: u32 = 500;
+/// A Job waits that long after an event of a pod before it is looked at (Kubernetes 1.35.4,
+/// `pkg/controller/job/job_controller.go`, `SyncJobBatchPeriod`).
+pub const JOB_BATCH: Millis = Millis::seconds(1);
 
 /// Delays and limits of a [`crate::Cluster`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,10 +1,16 @@
 //! A Deployment or a StatefulSet as the API has it.
 
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use model::Millis;
 
-use crate::ids::Version;
+use crate::client::Spam;
+use crate::deployment::Step;
+use crate::ids::{PodId, Version};
+use crate::queue::Work;
+use crate::replica_set::ReplicaSet;
+use crate::stateful_set::OrdinalSync;
 
 /// Pods above the replicas during a rolling update, in percent, rounded up
 /// (Kubernetes 1.35.4, `pkg/apis/apps/v1/defaults.go`, `SetDefaults_Deployment`).
@@ -64,7 +70,7 @@ pub struct NewWorkload {
 }
 
 /// A workload.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Workload {
     pub(crate) name: Arc<str>,
     pub(crate) kind: Kind,
@@ -72,7 +78,31 @@ pub struct Workload {
     pub(crate) template: Template,
     pub(crate) status: Counts,
     pub(crate) version: Version,
+    /// Whether the object is gone.
     pub(crate) deleted: bool,
+    /// Whether it has a deletion timestamp: its dependents go first.
+    pub(crate) deleting: bool,
+    /// Whether its dependents were left behind.
+    pub(crate) orphaned: bool,
+    pub(crate) generation: u64,
+    /// `status.observedGeneration`.
+    pub(crate) observed: u64,
+    /// `status.terminatingReplicas`; a StatefulSet has none.
+    pub(crate) terminating: u32,
+    /// The counts that a watch was last told.
+    pub(crate) told: Option<(u32, u32, u32)>,
+    pub(crate) work: Work,
+    pub(crate) spam: Spam,
+    /// A Deployment's ReplicaSets, oldest first, those that are gone too.
+    pub(crate) sets: Vec<ReplicaSet>,
+    /// What a Deployment's sync has yet to do.
+    pub(crate) steps: VecDeque<Step>,
+    /// A StatefulSet's pods.
+    pub(crate) ordinals: BTreeMap<u32, PodId>,
+    /// A StatefulSet's active pods by node.
+    pub(crate) on: Vec<u32>,
+    /// A StatefulSet's sync.
+    pub(crate) sync: OrdinalSync,
 }
 
 /// What a controller has last written into a status.
@@ -82,6 +112,39 @@ pub struct Counts {
     pub replicas: u32,
     /// `status.readyReplicas`.
     pub ready: u32,
+}
+
+impl Workload {
+    pub(crate) fn new(new: NewWorkload) -> Self {
+        Self {
+            name: new.name,
+            kind: new.kind,
+            replicas: new.replicas,
+            template: new.template,
+            status: Counts::default(),
+            version: Version(1),
+            deleted: false,
+            deleting: false,
+            orphaned: false,
+            generation: 1,
+            observed: 0,
+            terminating: 0,
+            told: None,
+            work: Work::default(),
+            spam: Spam::default(),
+            sets: Vec::new(),
+            steps: VecDeque::new(),
+            ordinals: BTreeMap::new(),
+            on: Vec::new(),
+            sync: OrdinalSync::default(),
+        }
+    }
+}
+
+/// Adds or takes one, if it applies at all.
+pub(crate) fn bump(count: &mut u32, applies: bool, counts_in: bool) {
+    let one = u32::from(applies);
+    *count = if counts_in { *count + one } else { *count - one };
 }
 
 impl Workload {

@@ -1,0 +1,1 @@
+//! What a Job does, by the clock.

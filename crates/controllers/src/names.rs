@@ -1,0 +1,97 @@
+//! Names and UIDs as the API server and the Deployment controller make them.
+
+use std::fmt::Write;
+
+use model::stream::below;
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::Rng;
+
+use crate::ids::Uid;
+
+/// The letters of generated names: no vowels, no digits that look like them
+/// (apimachinery 0.35.4, `pkg/util/rand/rand.go`, `alphanums`).
+const LETTERS: &[u8; 27] = b"bcdfghjklmnpqrstvwxz2456789";
+/// Random characters behind a `generateName` (apiserver 0.35.4, `pkg/storage/names/generate.go`, `randomLength`).
+const RANDOM: usize = 5;
+/// A longer `generateName` is cut (the same file, `MaxGeneratedNameLength`).
+const LONGEST_PREFIX: usize = 58;
+/// The bits of a version 4 UUID that are not random.
+const UUID_MASK: u128 = 0x0000_0000_0000_f000_c000_0000_0000_0000;
+/// Their values.
+const UUID_BITS: u128 = 0x0000_0000_0000_4000_8000_0000_0000_0000;
+
+/// `prefix` with five random characters behind it.
+pub(crate) fn generate(prefix: &str, rng: &mut ChaCha8Rng) -> String {
+    let kept = prefix.char_indices().nth(LONGEST_PREFIX).map_or(prefix, |(end, _)| &prefix[..end]);
+    let mut name = String::with_capacity(kept.len() + RANDOM);
+    name.push_str(kept);
+    let mut draw = below(rng, 27_u64.pow(5));
+    for _ in 0..RANDOM {
+        let letter = usize::try_from(draw % 27).expect("below 27");
+        name.push(char::from(LETTERS[letter]));
+        draw /= 27;
+    }
+    name
+}
+
+/// The name of a Deployment's ReplicaSet: the template's hash is written in decimal, and each digit becomes a letter.
+///
+/// Source: Kubernetes 1.35.4, `pkg/controller/controller_utils.go`, `ComputeHash`; apimachinery's `SafeEncodeString`.
+pub(crate) fn replica_set(deployment: &str, hash: u32) -> String {
+    let mut name = format!("{deployment}-");
+    let from = name.len();
+    write!(name, "{hash}").expect("writing to a string never fails");
+    let encoded: String =
+        name[from..].bytes().map(|digit| char::from(LETTERS[usize::from(digit) % 27])).collect();
+    name.truncate(from);
+    name.push_str(&encoded);
+    name
+}
+
+/// A random UID.
+pub(crate) fn uid(rng: &mut ChaCha8Rng) -> Uid {
+    let random = u128::from(rng.next_u64()) << 64 | u128::from(rng.next_u64());
+    Uid(random & !UUID_MASK | UUID_BITS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_generated_name_has_five_characters_more() {
+        let mut rng = model::stream(1, "test");
+        let name = generate("agents-", &mut rng);
+        assert_eq!(name.len(), 12);
+        assert!(name[7..].bytes().all(|letter| LETTERS.contains(&letter)), "{name}");
+        assert_ne!(name, generate("agents-", &mut rng));
+    }
+
+    #[test]
+    fn a_long_prefix_is_cut() {
+        let name = generate(&"a".repeat(80), &mut model::stream(1, "test"));
+        assert_eq!(name.len(), 63);
+    }
+
+    #[test]
+    fn a_replica_set_carries_its_hash_in_letters() {
+        // 49 ('1') % 27 = 22, 50 % 27 = 23: the letters of digits begin at '4'.
+        assert_eq!(replica_set("agents", 0), "agents-2");
+        assert_eq!(replica_set("agents", 123), "agents-456");
+        assert_eq!(
+            replica_set("agents", 4_294_967_295),
+            "agents-747c8b9d78".replace("747c8b9d78", &expected())
+        );
+    }
+
+    fn expected() -> String {
+        "4294967295".bytes().map(|digit| char::from(LETTERS[usize::from(digit) % 27])).collect()
+    }
+
+    #[test]
+    fn a_uid_is_a_uuid_of_version_4() {
+        let Uid(uid) = uid(&mut model::stream(1, "test"));
+        assert_eq!(uid >> 76 & 0xf, 4);
+        assert_eq!(uid >> 62 & 0b11, 0b10);
+    }
+}
