@@ -8,7 +8,7 @@ use model::{Instant, Millis};
 #[derive(Debug, Clone, Default)]
 pub struct Images {
     /// Image to the instant from which it is there.
-    present_at: BTreeMap<String, Instant>,
+    present_at: BTreeMap<Box<str>, Instant>,
     /// When the last pull in the queue ends.
     busy_until: Instant,
 }
@@ -25,7 +25,7 @@ impl Images {
         }
         let at = self.busy_until.max(now) + pull;
         self.busy_until = at;
-        self.present_at.insert(image.to_owned(), at);
+        self.present_at.insert(image.into(), at);
         at
     }
 

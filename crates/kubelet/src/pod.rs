@@ -179,6 +179,19 @@ impl Pod {
         settings: Settings,
         random: ChaCha8Rng,
     ) -> (Self, Vec<Action>) {
+        let mut actions = Vec::new();
+        let pod = Self::new_into(now, spec, settings, random, &mut actions);
+        (pod, actions)
+    }
+
+    /// The same, with what it wants behind what is in the list already.
+    pub fn new_into(
+        now: Instant,
+        spec: Arc<PodSpec>,
+        settings: Settings,
+        random: ChaCha8Rng,
+        actions: &mut Vec<Action>,
+    ) -> Self {
         let count = spec.init_containers.len() + spec.containers.len();
         let mut pod = Self {
             spec,
@@ -191,9 +204,11 @@ impl Pod {
             end: None,
             conditions: [(false, now); 4],
         };
-        let mut actions = vec![Action::Publish];
-        pod.settle(now, &mut actions);
-        (pod, actions)
+        let from = actions.len();
+        actions.push(Action::Publish);
+        pod.settle(now, actions);
+        publish_once(actions, from);
+        pod
     }
 
     /// The specification it was made from.
@@ -231,24 +246,38 @@ impl Pod {
     /// Time has passed.
     pub fn advance(&mut self, now: Instant) -> Vec<Action> {
         let mut actions = Vec::new();
+        self.advance_into(now, &mut actions);
+        actions
+    }
+
+    /// The same, with what it wants behind what is in the list already.
+    pub fn advance_into(&mut self, now: Instant, actions: &mut Vec<Action>) {
+        let from = actions.len();
         for index in 0..self.containers.len() {
             while let Some(want) = self.containers[index].advance(now) {
-                self.fulfil(now, index, want, &mut actions);
+                self.fulfil(now, index, want, actions);
             }
         }
-        self.settle(now, &mut actions);
+        self.settle(now, actions);
         if let Some(end) = &mut self.end
             && end.finish_at.is_some_and(|at| at <= now)
         {
             end.finish_at = None;
             actions.push(Action::Finish);
         }
-        actions
+        publish_once(actions, from);
     }
 
     /// Something happened. What comes too late is ignored.
     pub fn handle(&mut self, now: Instant, input: Input) -> Vec<Action> {
         let mut actions = Vec::new();
+        self.handle_into(now, input, &mut actions);
+        actions
+    }
+
+    /// The same, with what it wants behind what is in the list already.
+    pub fn handle_into(&mut self, now: Instant, input: Input, actions: &mut Vec<Action>) {
+        let from = actions.len();
         match input {
             Input::Image { container, at } => {
                 if let State::Pulling { until } = &mut self.containers[container].state {
@@ -266,20 +295,45 @@ impl Pod {
                 let current = self.containers[container].starts == start;
                 if let (true, Some(running)) = (current, self.containers[container].running_mut()) {
                     let action = running.process.handle(now, input);
-                    self.carry_out(now, container, action, &mut actions);
+                    self.carry_out(now, container, action, actions);
                 }
             }
             Input::Killed { container } => {
                 if self.containers[container].running().is_some() {
-                    self.kill(now, container, &mut actions);
+                    self.kill(now, container, actions);
                 }
             }
-            Input::Deleted { grace } => self.delete(now, grace, &mut actions),
-            Input::Gone => self.delete(now, Millis::ZERO, &mut actions),
+            Input::Deleted { grace } => self.delete(now, grace, actions),
+            Input::Gone => self.delete(now, Millis::ZERO, actions),
         }
         // What became due by it (a hook of no length, an image that is there) happens now.
-        actions.extend(self.advance(now));
-        actions
+        self.advance_into(now, actions);
+        publish_once(actions, from);
+    }
+
+    /// Whether a condition is true.
+    #[must_use]
+    pub fn has(&self, kind: ConditionKind) -> bool {
+        self.conditions[kind as usize].0
+    }
+
+    /// How often a container was started again.
+    #[must_use]
+    pub fn restarts(&self, container: usize) -> u32 {
+        self.containers[container].restarts()
+    }
+
+    /// Whether a container's first process runs.
+    #[must_use]
+    pub fn runs(&self, container: usize) -> bool {
+        self.containers[container].running().is_some()
+    }
+
+    /// When the last container ended, if all of them have and none is started again.
+    #[must_use]
+    pub fn finished(&self) -> Option<Instant> {
+        let ends = self.containers.iter().filter_map(|container| container.last);
+        self.end.and_then(|_| ends.map(|last| last.finished).max())
     }
 
     /// What the kubelet publishes.
@@ -309,6 +363,15 @@ impl Pod {
             None => Phase::Pending,
         }
     }
+}
+
+/// One write is enough for all of it.
+fn publish_once(actions: &mut Vec<Action>, from: usize) {
+    let (mut at, mut published) = (0, false);
+    actions.retain(|action| {
+        at += 1;
+        at <= from || *action != Action::Publish || !std::mem::replace(&mut published, true)
+    });
 }
 
 fn spec_of(spec: &PodSpec, index: usize) -> &ContainerSpec {

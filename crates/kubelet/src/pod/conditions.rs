@@ -16,9 +16,6 @@ impl Pod {
                 actions.push(Action::Publish);
             }
         }
-        // One write is enough for all of it.
-        let mut published = false;
-        actions.retain(|action| *action != Action::Publish || !std::mem::replace(&mut published, true));
     }
 
     pub(super) fn holds(&self, kind: ConditionKind) -> bool {
