@@ -29,14 +29,14 @@ impl ClientBucket {
     }
 
     /// When the next request may be sent; the request is counted. Nothing, and it is not counted,
-    /// if that is after `latest` (x/time/rate, `WaitN`: it fails at once).
+    /// if that is not before `latest` (x/time/rate, `WaitN`: it fails at once).
     pub fn take(&mut self, now: Instant, latest: Option<Instant>) -> Option<Instant> {
         let refilled = i64::try_from(now.since(self.filled).0).unwrap_or(FULL);
         self.level = self.level.saturating_add(refilled).min(FULL);
         self.filled = self.filled.max(now);
         let left = self.level - REQUEST.cast_signed();
         let at = now + Millis(left.min(0).unsigned_abs());
-        if latest.is_some_and(|latest| latest < at) {
+        if latest.is_some_and(|latest| latest <= at) {
             return None;
         }
         self.level = left;
@@ -75,7 +75,7 @@ mod tests {
     fn a_request_that_would_come_too_late_is_refused_and_not_counted() {
         let mut bucket = ClientBucket::new(Instant(0));
         sent(&mut bucket, 0, 30);
-        assert_eq!(bucket.take(Instant(0), Some(Instant(49))), None);
-        assert_eq!(bucket.take(Instant(0), Some(Instant(50))), Some(Instant(50)));
+        assert_eq!(bucket.take(Instant(0), Some(Instant(50))), None);
+        assert_eq!(bucket.take(Instant(0), Some(Instant(51))), Some(Instant(50)));
     }
 }

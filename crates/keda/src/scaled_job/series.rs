@@ -200,10 +200,10 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_into_the_time_fails_at_once() {
-        // One second: 30 and 20 more.
+        // One second: 30, and one more for each 50 ms before its end.
         let mut series = Series::new(Work::Create(100), Some(Instant(1000)));
         let sent = sent(&mut series, 1, |_| true);
-        assert_eq!((sent.len(), sent[49]), (50, 1000));
+        assert_eq!((sent.len(), sent[48]), (49, 950));
         assert_eq!((series.succeeded, series.failed), (49, 51));
     }
 
