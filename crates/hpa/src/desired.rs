@@ -267,3 +267,29 @@ fn highest(
         (_, invalid) => Err(invalid.unwrap_or(0)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reasons_are_told_as_people_say_them() {
+        let wanted = 50;
+        let policy = |kind, value| Because::Policy { wanted, start: 8, kind, value, limit: 9 };
+        let held = |held| Because::HeldBack { wanted, held, window: Millis::seconds(90) };
+        for (because, told) in [
+            (Because::AboveMax { current: 12, max: 9 }, "12 are more than maxReplicas 9"),
+            (Because::Wanted { wanted, tolerated: false }, "50 wanted"),
+            (Because::Wanted { wanted, tolerated: true }, "50 are within the tolerance"),
+            (held(4), "50 wanted, held back at 4 by a recommendation of the last 1m30s"),
+            (Because::Doubling { wanted, current: 1, limit: 4 }, "50 wanted, growth limit 4"),
+            (Because::Doubling { wanted, current: 3, limit: 6 }, "50 wanted, growth limit 2x3 = 6"),
+            (policy(PolicyKind::Pods, 1), "50 wanted, policy 8+1 = 9"),
+            (policy(PolicyKind::Percent, -10), "50 wanted, policy 8-10% = 9"),
+            (Because::Max { wanted, max: 10 }, "50 wanted, maxReplicas 10"),
+            (Because::Min { wanted: 0, min: 1 }, "0 wanted, minReplicas 1"),
+        ] {
+            assert_eq!(because.to_string(), told);
+        }
+    }
+}

@@ -18,7 +18,9 @@ use crate::status::Status;
 use sync::Sync;
 
 /// From the last answer of a sync until the controller has put the HPA back into its queue: writing
-/// the status. An assumption; the whole of a sync takes 10 to 16 ms on a quiet machine.
+/// the status. An assumption; the whole of a sync, with reading the scale and the metric, takes 10 to
+/// 16 ms on a quiet machine. That is work and no waiting, so that a cluster whose clocks run N times
+/// faster needs N times as much of its own time: [`Hpa::set_finishing`].
 pub const FINISHING: Millis = Millis(8);
 
 /// What an HPA is told.
@@ -93,8 +95,8 @@ pub enum Action {
 /// The controller's part that belongs to one name.
 ///
 /// The shell calls [`Hpa::advance`] when [`Hpa::next_deadline`] has come, carries out what is pushed to
-/// `actions`, and tells the outcome with [`Hpa::handle`]. It may drop actions' answers only if it ends
-/// the controller.
+/// `actions`, and tells the outcome with [`Hpa::handle`]. A read or a write that is never answered
+/// leaves the sync under way, as one that hangs does, until the controller is stopped.
 #[derive(Debug, Clone)]
 pub struct Hpa {
     spec: HpaSpec,
@@ -195,6 +197,12 @@ impl Hpa {
     /// How long a sync takes after its last answer, [`FINISHING`] if this is not called.
     pub fn set_finishing(&mut self, finishing: Millis) {
         self.finishing = finishing;
+    }
+
+    /// Whether there is an object, rather than only what the controller remembers of one.
+    #[must_use]
+    pub fn exists(&self) -> bool {
+        self.exists
     }
 
     /// What it asks for.

@@ -184,12 +184,29 @@ impl Condition {
     }
 }
 
+/// Status and reason, as `True/ValidMetricFound`.
+impl fmt::Display for Condition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", if self.holds { "True" } else { "False" }, self.reason.name())
+    }
+}
+
 impl Conditions {
     /// Sets what `newer` sets and leaves the rest as it is.
     pub fn overlay(&mut self, newer: Self) {
         self.able_to_scale = newer.able_to_scale.or(self.able_to_scale);
         self.scaling_active = newer.scaling_active.or(self.scaling_active);
         self.scaling_limited = newer.scaling_limited.or(self.scaling_limited);
+    }
+
+    /// Those that were ever set, by the names of their types.
+    pub fn named(self) -> impl Iterator<Item = (&'static str, Condition)> {
+        let all = [
+            ("AbleToScale", self.able_to_scale),
+            ("ScalingActive", self.scaling_active),
+            ("ScalingLimited", self.scaling_limited),
+        ];
+        all.into_iter().filter_map(|(name, condition)| Some((name, condition?)))
     }
 
     /// Whether ScalingActive is True.

@@ -184,6 +184,7 @@ fn a_restart_loses_the_history_and_syncs_15_s_after_the_start() {
     let again = read(&mut hpa, at(55_000));
     assert_eq!(answer(&mut hpa, at(55_001), sync, 50), [], "the answer to the read of another sync");
     assert_eq!(answer(&mut hpa, at(55_001), again, 1), [Action::Status]);
+    assert_eq!(hpa.next_deadline(), Some(at(70_000)), "in step with the resyncs, which began as it did");
 }
 
 #[test]
@@ -287,9 +288,12 @@ fn the_status_is_written_only_when_it_changes() {
 fn conditions_and_reasons_are_told() {
     let mut cluster = Cluster::new(spec(100, 1), 35, 1);
     let reasons = |cluster: &Cluster| {
-        let all = cluster.conditions();
-        [all.able_to_scale, all.scaling_active, all.scaling_limited]
-            .map(|condition| condition.map_or("", |condition| condition.reason.name()))
+        let named = cluster.conditions().named().map(|(_, condition)| condition.reason.name());
+        named.collect::<Vec<_>>()
+    };
+    let told = |cluster: &Cluster| {
+        let named = cluster.conditions().named().map(|(name, condition)| format!("{name} {condition}"));
+        named.collect::<Vec<_>>().join(", ")
     };
     cluster.syncs([Some(50)]);
     assert_eq!(reasons(&cluster), ["SucceededRescale", "ValidMetricFound", "ScaleUpLimit"]);
@@ -303,7 +307,24 @@ fn conditions_and_reasons_are_told() {
     assert_eq!(cluster.because(), "0 wanted, 50 held by a recommendation of the last 5m");
     cluster.syncs([None]);
     assert_eq!(reasons(&cluster), ["SucceededGetScale", "FailedGetExternalMetric", "DesiredWithinRange"]);
+    assert_eq!(
+        told(&cluster),
+        "AbleToScale True/SucceededGetScale, ScalingActive False/FailedGetExternalMetric, \
+         ScalingLimited False/DesiredWithinRange"
+    );
     let spec = cluster.hpa.spec().clone();
     let message = cluster.conditions().scaling_active.expect("a condition").reason.message(&spec).to_string();
     assert!(message.ends_with("unable to get external metric s0-azure-pipelines-7"), "{message}");
+}
+
+#[test]
+fn the_scale_counts_as_it_was_read_and_pods_as_they_are_when_the_metric_comes() {
+    let mut value = spec(100, 1);
+    value.metrics[0].target = Target::Value(1000);
+    let mut hpa = Hpa::new(at(1000), value, rules(35));
+    let sync = read(&mut hpa, at(16_000));
+    let later = View { spec_replicas: 9, status_replicas: 9, pods: 3, ready: 2 };
+    let mut actions = Vec::new();
+    hpa.handle(at(16_010), Input::Answered { sync, answer: Some(2000) }, Some(&later), &mut actions);
+    assert_eq!(write(&actions), (4, at(16_000)), "twice as many as the two that are ready");
 }
