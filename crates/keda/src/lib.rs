@@ -3,6 +3,7 @@
 //!
 //! - [`rules`]: what differs between versions, as data.
 //! - [`scaler`]: what is asked of Azure DevOps, and what is made of the answers.
+//! - [`scaled_object`]: the ScaledObject's controller, loop and answers to the HPA.
 //! - [`scaled_job`]: the ScaledJob loop.
 //!
 //! No clocks, no threads, no I/O. Out of scope are limits of the whole operator: its five
@@ -11,6 +12,7 @@
 
 pub mod rules;
 pub mod scaled_job;
+pub mod scaled_object;
 pub mod scaler;
 
 pub use rules::{Rules, UnknownVersion};

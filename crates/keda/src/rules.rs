@@ -194,7 +194,7 @@ pub struct ScaledObjectRules {
     pub fallback_behavior: bool,
     /// Whether triggers with `metricType: Value` can fall back (2.18.0, #6655).
     pub fallback_for_value: bool,
-    /// Whether the events ScaledObjectFallbackActivated and ...Deactivated exist.
+    /// Whether the events ScaledObjectFallbackActivated and ...Deactivated exist (2.19.0, #7382).
     pub fallback_events: bool,
     /// Whether `initialCooldownPeriod` is understood (2.14.0, #5008).
     pub initial_cooldown: bool,
@@ -216,8 +216,12 @@ pub struct ScaledObjectRules {
     pub failed_scale_is_told: bool,
     /// The verb in the event KEDAScaleTargetActivationFailed: `scaled` until 2.19, `scale` from 2.20.0.
     pub failed_to_scale: &'static str,
-    /// Whether the activation event says which triggers caused it.
+    /// Whether the activation event says which triggers caused it (2.14.0).
     pub activation_names_triggers: bool,
+    /// Whether a failed check tells its cause in Ready and event (2.18.0; `Reconcile`).
+    pub check_tells_cause: bool,
+    /// Whether the events ScaledObjectPaused and ScaledObjectUnpaused exist (2.19.0, #7382).
+    pub pause_events: bool,
 }
 
 /// What `fallback` does, and when (K:pkg/fallback/fallback.go).

@@ -68,6 +68,8 @@ const V2_9_0: Rules = Rules {
         failed_scale_is_told: false,
         failed_to_scale: "scaled",
         activation_names_triggers: false,
+        check_tells_cause: false,
+        pause_events: false,
     },
     scaled_job: ScaledJobRules {
         accurate: Accurate::RunningWithinMaximum,
@@ -180,6 +182,7 @@ const V2_18_0: Rules = {
     rules.scaled_object.fallback_for_value = true;
     rules.scaled_object.partial_pause = true;
     rules.scaled_object.paused_is_false_at_first = true;
+    rules.scaled_object.check_tells_cause = true;
     rules.scaled_job.pending_conditions = PendingConditions::OnePodAll;
     rules.scaled_job.labels_excluded = true;
     rules
@@ -202,6 +205,7 @@ const V2_19_0: Rules = {
     let mut rules = V2_18_2;
     rules.scaled_object.fallback = Fallback::PollAndHpa;
     rules.scaled_object.fallback_events = true;
+    rules.scaled_object.pause_events = true;
     rules.scaled_job.accurate = Accurate::RunningWithoutPendingWithinMaximum;
     rules.scaled_job.activity_events = true;
     rules

@@ -126,6 +126,7 @@ struct Cache {
     refreshing: Option<CallId>,
     waiting: VecDeque<(Task, usize, Wants)>,
     context: Context,
+    built_by: Task,
 }
 
 /// The context of whoever built a cache, which retries lived in until 2.20.
@@ -216,6 +217,12 @@ impl Scalers {
     pub fn scaler(&self, cache: CacheKey, trigger: usize) -> Option<(&AzurePipelines, i64)> {
         let scaler = self.caches.iter().find(|known| known.key == cache)?.scalers.get(trigger)?;
         Some((&*scaler.settings, scaler.pool))
+    }
+
+    /// Whether a poll built this cache.
+    #[must_use]
+    pub fn built_by_poll(&self, cache: CacheKey) -> bool {
+        self.caches.iter().any(|known| known.key == cache && known.built_by == Task::Poll)
     }
 
     /// Whether there is a cache that new readers get.
@@ -426,6 +433,7 @@ impl Scalers {
             waiting: VecDeque::new(),
             // Only a query's context ends while the cache lives on.
             context: if matches!(task, Task::Query(_)) { Context::Of(task) } else { Context::Lives },
+            built_by: task,
         });
         self.current = Some(key);
         self.outcomes.push_back(Outcome::Obtained { task, result: Ok(key) });
