@@ -327,6 +327,11 @@ impl Cluster {
         &self.settings
     }
 
+    /// The pods that exist, in the order of their creation.
+    pub fn existing_pods(&self) -> impl Iterator<Item = PodId> {
+        (0..).zip(&self.pods).filter(|(_, pod)| pod.is_some()).map(|(id, _)| PodId(id))
+    }
+
     /// A pod that exists.
     #[must_use]
     pub fn pod(&self, id: PodId) -> Option<&Pod> {

@@ -20,6 +20,8 @@ pub mod manifests;
 pub mod node;
 pub mod queue;
 pub mod request;
+mod world;
 
 pub use alignment::Alignment;
 pub use request::{Ended, Limits, Request, Statistics, TwinError};
+pub use world::run;

@@ -3,5 +3,7 @@
 
 mod fields;
 mod modelled;
+pub(crate) mod objects;
+pub(crate) mod surroundings;
 
 pub use fields::not_modelled;

@@ -203,6 +203,13 @@ impl Machine {
         self.conditions[condition.place()].0
     }
 
+    /// Puts the next poll at `at`, to follow a real operator's phase. From there on the cadence is its own again.
+    pub fn align(&mut self, at: Instant) {
+        if let Some(polling) = &mut self.polling {
+            polling.next = at;
+        }
+    }
+
     /// Whether the loop runs.
     #[must_use]
     pub fn is_polling(&self) -> bool {

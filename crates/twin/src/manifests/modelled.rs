@@ -9,15 +9,13 @@
 pub(super) const METADATA: &[&str] =
     &["apiVersion", "kind", "metadata.name", "metadata.labels.**", "metadata.annotations.**"];
 
-/// Deployment. `revisionHistoryLimit` and `progressDeadlineSeconds` change no pod.
+/// Deployment. Rolling updates go by the default percentages. `revisionHistoryLimit` and `progressDeadlineSeconds` change no pod.
 pub(super) const DEPLOYMENT: &[&str] = &[
     "spec.replicas",
     "spec.selector.**",
     "spec.revisionHistoryLimit",
     "spec.progressDeadlineSeconds",
     "spec.strategy.type",
-    "spec.strategy.rollingUpdate.maxSurge",
-    "spec.strategy.rollingUpdate.maxUnavailable",
 ];
 
 /// StatefulSet. The governing Service and the history change no pod.
