@@ -9,7 +9,7 @@
 //!                                               History: what was recommended and written before
 //! ```
 //!
-//! [`desired`] is the whole decision of one sync: a function of the spec, the rules of a Kubernetes
+//! [`desired()`] is the whole decision of one sync: a function of the spec, the rules of a Kubernetes
 //! version, what was seen and read, and the [`History`]. It tells why it decided so ([`Because`]), and
 //! can be called alone with what a real sync read, to hold a real run against it:
 //!

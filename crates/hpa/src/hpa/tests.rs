@@ -35,7 +35,7 @@ fn with_behavior(mut spec: HpaSpec, behavior: &str) -> HpaSpec {
     spec
 }
 
-/// A workload that follows at once, and its HPA; what is decided is also decided by [`desired`] alone.
+/// A workload that follows at once, and its HPA; what is decided is also decided by `desired` alone.
 struct Cluster {
     hpa: Hpa,
     rules: KubernetesRules,

@@ -146,7 +146,8 @@ proptest! {
             let highest = within.map(|(_, replicas)| *replicas).max().unwrap_or(0);
             prop_assert!(after >= before || after >= highest.min(max), "{before}, {highest} became {after}");
             let last = cluster.hpa.last().expect("a decision");
-            if matches!(cluster.conditions().scaling_active, Some(condition) if condition.holds) && before != 0 && before <= max && before >= cluster.hpa.spec().min {
+            let reads = !matches!(last.because, Because::Zero | Because::AboveMax { .. } | Because::BelowMin { .. });
+            if reads && !matches!(last.because, Because::Unread { .. }) {
                 recommended.push((now, last.raw));
             }
         }
@@ -163,7 +164,60 @@ proptest! {
             let before = cluster.view.spec_replicas;
             let after = cluster.sync(&answers);
             let raw = cluster.hpa.last().expect("a decision").raw;
-            prop_assert!(after <= before || after <= raw || after <= cluster.hpa.spec().min, "{before}, {raw} became {after}");
+            let most = before.max(raw).max(cluster.hpa.spec().min);
+            prop_assert!(after <= most, "{before}, {raw} became {after}");
+        }
+    }
+}
+
+/// What a shell may do, in any order, also what it should not.
+fn inputs() -> impl Strategy<Value = Option<Input>> {
+    let outcome = prop_oneof![Just(Written::Done), Just(Written::Conflict), Just(Written::Failed)];
+    prop_oneof![
+        12 => Just(None),
+        6 => (0..9u32, proptest::option::of(any::<i64>()))
+            .prop_map(|(sync, answer)| Some(Input::Answered { sync, answer })),
+        6 => (0..9u32, outcome).prop_map(|(sync, outcome)| Some(Input::Written { sync, outcome })),
+        1 => specs(behavior()).prop_map(|spec| Some(Input::Edited(spec))),
+        1 => specs(behavior()).prop_map(|spec| Some(Input::Recreated(spec))),
+        1 => Just(Some(Input::Touched)),
+        1 => Just(Some(Input::Deleted)),
+        1 => Just(Some(Input::ControllerStopped)),
+        1 => Just(Some(Input::ControllerStarted)),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn whatever_comes_in_whatever_order_there_is_one_request_at_a_time_and_no_deadline_in_the_past(
+        spec in specs(behavior()),
+        minor in 32..36u64,
+        phase in proptest::option::of(0..15_000u64),
+        steps in vec((inputs(), 0..20_000u64, weighted(0.9, 0..20i32)), 1..200),
+    ) {
+        let mut hpa = Hpa::new(Instant::START, spec, rules(minor));
+        phase.into_iter().for_each(|phase| hpa.resync_at(Instant(phase)));
+        let mut now = Instant::START;
+        for (input, passes, replicas) in steps {
+            let view = |n| View { spec_replicas: n, status_replicas: n, pods: n, ready: n };
+            let replicas = replicas.map(view);
+            let mut actions = Vec::new();
+            match input {
+                Some(input) => hpa.handle(now, input, replicas.as_ref(), &mut actions),
+                None => {
+                    now = hpa.next_deadline().map_or(now + Millis(passes), |deadline| deadline.max(now));
+                    hpa.advance(now, replicas.as_ref(), &mut actions);
+                }
+            }
+            let asks = |action: &&Action| matches!(action, Action::Read { .. } | Action::Write { .. });
+            prop_assert!(actions.iter().filter(asks).count() <= 1);
+            if let Some(Action::Write { replicas, .. }) = actions.last() {
+                prop_assert!(*replicas >= 0);
+            }
+            if let (None, Some(deadline)) = (&actions.iter().find(asks), hpa.next_deadline()) {
+                prop_assert!(deadline >= now || !hpa.sync.is_under_way(), "{deadline} is before {now}");
+            }
+            prop_assert!(hpa.status().desired >= 0 && hpa.status().metrics.len() <= 3);
         }
     }
 }
