@@ -4,13 +4,22 @@
 //! within a second of one may be seen by it in one log and by the next in the other. Such a difference
 //! is named as a boundary case: neither log is wrong.
 
+mod counts;
+mod side;
+mod steps;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
+
 use model::{Event, Instant, Millis};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use self::side::Side;
 use crate::history::History;
 use crate::report::Run;
-use crate::verdict;
+use crate::{verdict, words};
 
 /// Lines up two logs of the same scenario; decisions may be [`LIMIT`] apart.
 #[must_use]
@@ -25,28 +34,96 @@ pub fn diff_within(
     b: impl IntoIterator<Item = Event>,
     limit: Millis,
 ) -> Difference {
-    let both = [History::of(a), History::of(b)];
-    Difference {
+    let (a, b) = (Side::of(History::of(a)), Side::of(History::of(b)));
+    let sides = [&a, &b];
+    let (left, right) = (a.courses(), b.courses());
+    let names: BTreeSet<&String> = left.keys().chain(right.keys()).collect();
+    let compared = names
+        .into_iter()
+        .filter_map(|name| Some(steps::compare(name, sides, [left.get(name)?, right.get(name)?], limit)));
+    let mut difference = Difference {
         verdict: Likeness::Different,
-        because: "nothing was compared".to_owned(),
+        because: String::new(),
         limit_ms: limit.0,
-        runs: both.each_ref().map(verdict::run),
-        steps: Vec::new(),
-        jobs: JobsApart {
-            queued: [0, 0],
-            other_results: Vec::new(),
-            worst_wait: None,
-            waits_beyond_limit: 0,
-        },
-        reads: ReadsApart {
-            reads: [0, 0],
-            failed: [0, 0],
-            spacing_ms: [None, None],
-            first_ms: [None, None],
-            alike: false,
-        },
-        agents: AgentsApart { registered: [0, 0], removed: [0, 0] },
+        runs: [verdict::run(&a.history), verdict::run(&b.history)],
+        steps: compared.collect(),
+        jobs: counts::jobs(sides, limit.0),
+        reads: counts::reads(sides),
+        agents: counts::agents(sides),
+    };
+    let same_objects = left.keys().eq(right.keys());
+    (difference.verdict, difference.because) = judge(&difference, sides, same_objects);
+    difference
+}
+
+/// The first reason to call them different, or how alike they are.
+fn judge(difference: &Difference, sides: [&Side; 2], same_objects: bool) -> (Likeness, String) {
+    let different = |because: String| (Likeness::Different, because);
+    let [a, b] = &difference.runs;
+    if a.scenario != b.scenario {
+        return different(format!("A is of scenario `{}`, B of `{}`", a.scenario, b.scenario));
     }
+    if !same_objects {
+        return different("the logs tell of other KEDA objects".to_owned());
+    }
+    let spans = || difference.steps.iter().flat_map(|sequence| &sequence.disagreements);
+    let boundaries =
+        u32::try_from(spans().filter(|span| span.boundary.is_some()).count()).unwrap_or(u32::MAX);
+    for sequence in &difference.steps {
+        if let Some(span) = sequence.disagreements.iter().find(|span| span.boundary.is_none()) {
+            let [a, b] = span.replicas;
+            let phase = steps::out_of_phase(sides, span.from, Millis(difference.limit_ms));
+            let phase = phase.map_or_else(String::new, |off| {
+                format!("; reads of the queue are {} out of phase then", words::span(off))
+            });
+            return different(format!(
+                "{} has {a} in A and {b} in B from {} to {} after run.ready{phase}",
+                sequence.of, span.from, span.to
+            ));
+        }
+    }
+    if let Some(other) = difference.jobs.other_results.first() {
+        let [a, b] = &other.results;
+        return different(format!("job {} is {a} in A and {b} in B", other.request));
+    }
+    let longest = spans().map(|span| span.to.since(span.from).0).max().unwrap_or_default();
+    let wait = difference.jobs.worst_wait.map_or(0, |worst| match worst.waits_ms {
+        [Some(a), Some(b)] => a.abs_diff(b),
+        _ => u64::MAX,
+    });
+    if wait > difference.limit_ms.saturating_add(longest) {
+        let request = difference.jobs.worst_wait.map_or(0, |worst| worst.request);
+        let how = if wait == u64::MAX {
+            "in one log only".to_owned()
+        } else {
+            words::span(Millis(wait)) + " apart"
+        };
+        return different(format!("the wait of job {request} is {how}"));
+    }
+    let agents = &difference.agents;
+    if boundaries == 0
+        && (agents.registered[0] != agents.registered[1] || agents.removed[0] != agents.removed[1])
+    {
+        return different(format!(
+            "{} agents registered in A and {} in B, {} and {} were removed",
+            agents.registered[0], agents.registered[1], agents.removed[0], agents.removed[1]
+        ));
+    }
+    if !difference.reads.alike {
+        let [a, b] = difference.reads.reads;
+        return different(format!("the queue was read {a} times in A and {b} times in B"));
+    }
+    let steps =
+        difference.steps.iter().flat_map(|sequence| &sequence.apart_ms).map(|apart| apart.unsigned_abs());
+    let worst_ms =
+        steps.chain([wait]).filter(|apart| *apart <= difference.limit_ms).max().unwrap_or_default();
+    let worst = words::span(Millis(worst_ms));
+    if boundaries == 0 {
+        return (Likeness::Equal { worst_ms }, format!("the same decisions, at most {worst} apart"));
+    }
+    let cases = words::counted(boundaries, "boundary case");
+    let because = format!("the same decisions but for {cases}, at most {worst} apart otherwise");
+    (Likeness::EqualButBoundary { worst_ms, boundaries }, because)
 }
 
 /// So far apart may the same decision be, unless another limit is asked for.

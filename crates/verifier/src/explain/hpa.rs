@@ -5,12 +5,16 @@ use serde_json::Value;
 
 use super::case::{Case, Era, Reader};
 use super::keda::{Reason, ago};
-use crate::history::{Change, Read};
+use crate::count::CountRule;
+use crate::history::{Change, HpaRead, Read};
 use crate::hpa::SYNC_PERIOD;
 use crate::words::{counted, span};
 
 /// A sync follows the one before by its period and what it takes itself.
 const SYNC_DURATION: Millis = Millis::seconds(1);
+
+/// A sync asks for all of its metrics within this.
+const ONE_SYNC: Millis = Millis::seconds(5);
 
 /// What a sync wanted before its window and its limits.
 #[derive(Debug, Clone)]
@@ -38,39 +42,84 @@ pub(super) fn proposals(case: &Case<'_>) -> Result<Vec<Proposal>, String> {
     let mut proposals: Vec<Proposal> = Vec::new();
     let mut restarts = case.history.faults.iter().filter(|fault| fault.restarts_controllers()).peekable();
     let mut first = true;
-    for (read, _) in case.reads.iter().filter(|(_, reader)| *reader == Reader::Hpa) {
-        while restarts.next_if(|restart| restart.from <= read.at).is_some() {
+    for (at, proposal) in synced(case) {
+        while restarts.next_if(|restart| restart.from <= at).is_some() {
             // Its history was in memory only.
             proposals.clear();
             first = true;
         }
         if std::mem::take(&mut first) {
             // kubernetes pkg/controller/podautoscaler/horizontal.go, `recordInitialRecommendation`.
-            let found = case.replicas_at(read.at);
+            let found = case.replicas_at(at);
             let words = "the replicas that the HPA found at first".to_owned();
-            proposals.push(Proposal { at: read.at, words, likely: found, low: found, high: found });
+            proposals.push(Proposal { at, words, likely: found, low: found, high: found });
         }
-        proposals.extend(proposal(case, read));
+        proposals.extend(proposal);
     }
     Ok(proposals)
 }
 
-/// What a read leads to; none for one that failed.
-fn proposal(case: &Case<'_>, read: &Read) -> Option<Proposal> {
+/// Every sync that read the metric, and what it proposed: by the HPA's own requests where the log has them,
+/// else by the reads that they caused.
+fn synced(case: &Case<'_>) -> Vec<(Instant, Option<Proposal>)> {
+    if case.history.hpa_reads.is_empty() {
+        let reads = case.reads.iter().filter(|(_, reader)| *reader == Reader::Hpa);
+        return reads.map(|(read, _)| (read.at, read_proposal(case, read))).collect();
+    }
+    let mut syncs: Vec<Vec<&HpaRead>> = Vec::new();
+    for read in &case.history.hpa_reads {
+        let era = case.era(read.at);
+        if read.at > case.until || !era.triggers.iter().any(|trigger| trigger.metric == read.metric) {
+            continue;
+        }
+        let last = syncs.last_mut().filter(|sync| {
+            sync.iter().all(|other| other.metric != read.metric && read.at.since(other.at) < ONE_SYNC)
+        });
+        match last {
+            Some(sync) => sync.push(read),
+            None => syncs.push(vec![read]),
+        }
+    }
+    syncs.iter().filter_map(|sync| Some((sync.last()?.at, asked_proposal(case, sync)))).collect()
+}
+
+/// What a read of the queue leads to; none for one that failed.
+fn read_proposal(case: &Case<'_>, read: &Read) -> Option<Proposal> {
     let era = case.era(read.at);
     if !read.succeeded() {
         return fallback(era, read);
     }
-    let (from, to) = (read.at - case.slack, read.at + case.slack);
-    let mut proposal = Proposal { at: read.at, words: String::new(), likely: 0, low: 0, high: 0 };
-    for rule in era.triggers.iter().filter_map(|trigger| trigger.rule.as_ref()) {
-        let count = rule.count(&read.rows);
+    let rules = era.triggers.iter().filter_map(|trigger| trigger.rule.as_ref());
+    Some(proposal(case, read.at, rules.map(|rule| (rule, rule.count(&read.rows)))))
+}
+
+/// What the metrics of a sync lead to; none if one of them failed.
+fn asked_proposal(case: &Case<'_>, sync: &[&HpaRead]) -> Option<Proposal> {
+    let at = sync.last()?.at;
+    let mut counts = Vec::new();
+    for read in sync {
+        let milli = read.value_milli.filter(|_| (200..300).contains(&read.status))?;
+        let trigger = case.era(at).triggers.iter().find(|trigger| trigger.metric == read.metric)?;
+        counts.push((trigger.rule.as_ref()?, u64::try_from(milli).unwrap_or_default() / 1000));
+    }
+    Some(proposal(case, at, counts.into_iter()))
+}
+
+fn proposal<'r>(
+    case: &Case<'_>,
+    at: Instant,
+    counts: impl Iterator<Item = (&'r CountRule, u64)>,
+) -> Proposal {
+    let hpa = &case.era(at).hpa;
+    let (from, to) = (at - case.slack, at + case.slack);
+    let mut proposal = Proposal { at, words: String::new(), likely: 0, low: 0, high: 0 };
+    for (rule, count) in counts {
         let per_replica = rule.target.max(1);
         let exact = u32::try_from(count.div_ceil(per_replica)).unwrap_or(u32::MAX);
-        let now = case.status.at(read.at).unwrap_or_else(|| case.replicas_at(read.at));
-        let likely = if era.hpa.tolerates(count, per_replica, now) { now } else { exact };
+        let now = case.status.at(at).unwrap_or_else(|| case.replicas_at(at));
+        let likely = if hpa.tolerates(count, per_replica, now) { now } else { exact };
         let existing = case.replicas.values(from, to).chain(case.status.values(from, to));
-        let kept = existing.filter(|replicas| era.hpa.tolerates(count, per_replica, *replicas));
+        let kept = existing.filter(|replicas| hpa.tolerates(count, per_replica, *replicas));
         let (low, high) = kept.fold((exact, exact), |(low, high), kept| (low.min(kept), high.max(kept)));
         if likely >= proposal.likely {
             proposal.likely = likely;
@@ -83,7 +132,7 @@ fn proposal(case: &Case<'_>, read: &Read) -> Option<Proposal> {
         proposal.low = proposal.low.max(low);
         proposal.high = proposal.high.max(high);
     }
-    Some(proposal)
+    proposal
 }
 
 /// A failed read that KEDA may answer for (kedacore/keda pkg/fallback/fallback.go).
