@@ -40,7 +40,7 @@ pub enum Input {
         /// How it went.
         outcome: Written,
     },
-    /// The object has a new spec.
+    /// The object has a new spec. One that changes nothing is no event.
     Edited(HpaSpec),
     /// Somebody else changed the object in any other way, as its labels.
     Touched,
@@ -149,6 +149,7 @@ impl Hpa {
         match input {
             Input::Answered { sync, answer } => self.answered(now, sync, answer, view, actions),
             Input::Written { sync, outcome } => self.written(now, sync, outcome, actions),
+            Input::Edited(spec) if spec == *self.spec() => {}
             Input::Edited(spec) => self.edit(now, spec),
             Input::Touched => self.touch(now),
             Input::Deleted => self.delete(now),
@@ -197,6 +198,12 @@ impl Hpa {
     /// How long a sync takes after its last answer, [`FINISHING`] if this is not called.
     pub fn set_finishing(&mut self, finishing: Millis) {
         self.finishing = finishing;
+    }
+
+    /// Whether a sync is under way: the scale was read at its beginning, and after every conflict.
+    #[must_use]
+    pub fn is_syncing(&self) -> bool {
+        self.sync.is_under_way()
     }
 
     /// Whether there is an object, rather than only what the controller remembers of one.

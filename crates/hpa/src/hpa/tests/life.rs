@@ -123,6 +123,17 @@ fn an_edit_during_a_sync_leaves_that_one_alone_and_its_status_unwritten() {
 }
 
 #[test]
+fn an_edit_that_changes_nothing_is_no_event() {
+    let mut hpa = hpa(35);
+    let sync = read(&mut hpa, at(16_000));
+    handle(&mut hpa, at(16_001), Input::Edited(spec(100, 1)));
+    assert!(hpa.is_syncing());
+    assert_eq!(answer(&mut hpa, at(16_010), sync, 1), [Action::Status]);
+    assert!(!hpa.is_syncing());
+    assert_eq!(hpa.next_deadline(), Some(at(31_018)));
+}
+
+#[test]
 fn a_conflict_is_tried_five_times_from_1_34() {
     let mut hpa = hpa(34);
     let sync = read(&mut hpa, at(16_000));
