@@ -20,19 +20,34 @@
 //!
 //! # Draws
 //! Streams are named after the pod's ordinal, which is how many pods the nodes had seen
-//! before it: `pod/3`, `start up/3/0`, `agent/3/1` (its second start), and
+//! before it: `pod/3`, `start up/3/0` (after no start), `agent/3/1` (its first), and
 //! `image pull/0/agent:1` (the first node's). Names of pods are random and must not matter.
 
+mod calls;
+mod life;
+mod pod;
+mod steps;
 mod template;
+#[cfg(test)]
+mod tests;
+mod waiters;
 
+use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
-use azure_devops::{Answer, Refusal, Service, WaiterId};
-use controllers::{NodeId, PodId, PodReport};
+use azure_devops::agent::Output;
+use azure_devops::{Answer, Effects, Refusal, Service, WaiterId};
+use controllers::{NodeId, PodId, PodReport, Uid};
+use kubelet::{Images, Input};
 use model::fault::{Route, ServiceAnswer};
 use model::{Event, Instant, Millis, MillisRange};
 
 pub use template::PodTemplate;
+
+use calls::Step;
+use pod::PodOnNode;
+use waiters::Waiters;
 
 /// What the nodes are like.
 #[derive(Debug, Clone)]
@@ -59,11 +74,11 @@ pub struct NewPod<'a> {
     /// Where it runs.
     pub node: NodeId,
     /// Its name.
-    pub name: &'a std::sync::Arc<str>,
+    pub name: &'a Arc<str>,
     /// Its UID.
-    pub uid: controllers::Uid,
+    pub uid: Uid,
     /// What it is made from.
-    pub template: &'a std::sync::Arc<PodTemplate>,
+    pub template: &'a Arc<PodTemplate>,
 }
 
 /// When which pod is to be woken. Two words, to be kept in the world's queue.
@@ -150,13 +165,44 @@ pub enum Occupation {
 #[derive(Debug)]
 pub struct Nodes {
     settings: Settings,
+    nodes: Vec<OneNode>,
+    /// By their ids.
+    pods: Vec<Option<Box<PodOnNode>>>,
+    /// How many pods the nodes have seen.
+    seen: u64,
+    waiters: Waiters,
+    /// What is still to be done in this step, in order.
+    steps: VecDeque<Step>,
+    /// Pods whose deadlines may have changed in this step.
+    touched: Vec<PodId>,
+    /// Kept for their room.
+    actions: Vec<kubelet::Action>,
+    outputs: Vec<Output>,
+    effects: Effects,
+}
+
+#[derive(Debug, Default)]
+struct OneNode {
+    images: Images,
+    lost: bool,
 }
 
 impl Nodes {
     /// Nodes without pods.
     #[must_use]
     pub fn new(settings: Settings) -> Self {
-        Self { settings }
+        Self {
+            nodes: settings.nodes.iter().map(|_| OneNode::default()).collect(),
+            settings,
+            pods: Vec::new(),
+            seen: 0,
+            waiters: Waiters::default(),
+            steps: VecDeque::new(),
+            touched: Vec::new(),
+            actions: Vec::new(),
+            outputs: Vec::new(),
+            effects: Effects::default(),
+        }
     }
 
     /// The settings.
@@ -167,41 +213,98 @@ impl Nodes {
 
     /// A pod was bound to a node. One that is there already was on a node that was lost and is
     /// back: its processes are gone, and its containers are started again.
-    pub fn start_pod(&mut self, _now: Instant, _new: NewPod<'_>, _around: &mut Around<'_>) {}
+    ///
+    /// # Panics
+    /// If there is no such node.
+    pub fn start_pod(&mut self, now: Instant, new: NewPod<'_>, around: &mut Around<'_>) {
+        if self.nodes[at(new.node.0)].lost {
+            return;
+        }
+        if self.pod_mut(new.id).is_some() {
+            self.resume(now, new.id, around);
+        } else {
+            self.take(now, new, around);
+        }
+        self.finish_step(now, around);
+    }
 
     /// The pod's object has a deletion timestamp, or a shorter grace.
-    pub fn delete_pod(&mut self, _now: Instant, _pod: PodId, _grace: Millis, _around: &mut Around<'_>) {}
+    pub fn delete_pod(&mut self, now: Instant, pod: PodId, grace: Millis, around: &mut Around<'_>) {
+        self.resume(now, pod, around);
+        self.tell(now, pod, Input::Deleted { grace }, around);
+        self.finish_step(now, around);
+    }
 
     /// The pod's object is gone: whatever still runs for it ends without grace.
-    pub fn pod_gone(&mut self, _now: Instant, _pod: PodId, _around: &mut Around<'_>) {}
+    pub fn pod_gone(&mut self, now: Instant, pod: PodId, around: &mut Around<'_>) {
+        let Some(known) = self.pod_mut(pod) else { return };
+        known.gone = true;
+        if known.lost || known.machine.phase().is_terminal() {
+            self.forget(pod);
+        } else {
+            self.tell(now, pod, Input::Gone, around);
+            self.finish_step(now, around);
+        }
+    }
 
     /// The processes of the pod's containers get SIGKILL.
-    pub fn kill(&mut self, _now: Instant, _pod: PodId, _around: &mut Around<'_>) {}
+    pub fn kill(&mut self, now: Instant, pod: PodId, around: &mut Around<'_>) {
+        self.kill_containers(now, pod, around);
+        self.finish_step(now, around);
+    }
 
     /// The node vanishes, and everything that runs on it. The pods' objects are not touched.
-    pub fn lose_node(&mut self, _now: Instant, _node: NodeId) {}
+    ///
+    /// # Panics
+    /// If there is no such node.
+    pub fn lose_node(&mut self, _now: Instant, node: NodeId) {
+        self.nodes[at(node.0)].lost = true;
+        for pod in self.pods.iter_mut().flatten().filter(|pod| pod.node == node) {
+            pod.lost = true;
+            pod.wakes_at = None;
+            pod.lives.iter_mut().flatten().for_each(|life| life.vanish());
+        }
+    }
 
     /// The node is back, with nothing running on it. The controllers tell it its pods again
     /// ([`start_pod`](Self::start_pod), [`delete_pod`](Self::delete_pod)).
-    pub fn return_node(&mut self, _now: Instant, _node: NodeId) {}
+    ///
+    /// # Panics
+    /// If there is no such node.
+    pub fn return_node(&mut self, _now: Instant, node: NodeId) {
+        self.nodes[at(node.0)].lost = false;
+    }
 
     /// A wake of [`Out::wakes`] is due.
-    pub fn wake(&mut self, _now: Instant, _wake: Wake, _around: &mut Around<'_>) {}
+    pub fn wake(&mut self, now: Instant, wake: Wake, around: &mut Around<'_>) {
+        let Some(pod) = self.pod_mut(wake.pod).filter(|pod| pod.wakes_at == Some(wake.at)) else { return };
+        pod.wakes_at = None;
+        self.wake_pod(now, wake.pod, around);
+        self.finish_step(now, around);
+    }
 
     /// The service has answered a held poll outside of a call from here: in [`Service::advance`], or in
     /// a call that somebody else made.
     pub fn answered(
         &mut self,
-        _now: Instant,
-        _waiter: WaiterId,
-        _answer: Result<Answer, Refusal>,
-        _around: &mut Around<'_>,
+        now: Instant,
+        waiter: WaiterId,
+        answer: Result<Answer, Refusal>,
+        around: &mut Around<'_>,
     ) {
+        self.poll_answered(now, waiter, answer, around.service);
+        self.finish_step(now, around);
     }
 
-    /// What the agent in a pod is at; nothing for a pod that is not here.
+    /// What the agent in a pod is at.
     #[must_use]
-    pub fn occupation(&self, _pod: PodId) -> Occupation {
-        Occupation::Nothing
+    pub fn occupation(&self, pod: PodId) -> Occupation {
+        let known = self.pods.get(at(pod.0)).and_then(|pod| pod.as_ref());
+        known.map_or(Occupation::Nothing, |pod| pod.occupation())
     }
+}
+
+/// The place of an id in a list.
+fn at(id: u32) -> usize {
+    usize::try_from(id).unwrap_or(usize::MAX)
 }

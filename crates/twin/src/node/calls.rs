@@ -1,0 +1,292 @@
+//! Agents and the service: calls, answers, and what the service's faults make of them.
+
+use azure_devops::agent::{Answer, Call, CallId, Failure, FailureKind, Observation, Output};
+use azure_devops::agent::{SetupAnswer, SetupCall, SetupResult, SetupStep, direct};
+use azure_devops::{AgentId, PoolId, Refusal, Reply, Service, WaiterId};
+use controllers::PodId;
+use kubelet::{Input, entrypoint};
+use model::fault::{NamedAnswer, Route, ServiceAnswer};
+use model::{Event, Instant, Millis, Source};
+
+use super::life::{Access, Errand, ErrandState, Late, Life};
+use super::waiters::{Waiting, Who};
+use super::{Around, FaultAnswer, Nodes};
+
+/// What is still to be done in a step.
+#[derive(Debug)]
+pub(super) enum Step {
+    /// A listener's call has its answer.
+    Answer(Who, CallId, Result<Answer, Failure>),
+    /// A pod is told something.
+    Tell(PodId, Input),
+}
+
+impl Nodes {
+    pub(super) fn life(&mut self, who: Who) -> Option<&mut Life> {
+        let life = self.pod_mut(who.pod)?.lives.get_mut(super::at(who.container))?.as_mut()?;
+        (life.start == who.start).then_some(&mut **life)
+    }
+
+    /// Queues news for a start script.
+    pub(super) fn tell_script(&mut self, who: Who, input: entrypoint::Input) {
+        let Who { pod, container, start } = who;
+        let input = Input::Entrypoint { container: super::at(container), start, input };
+        self.steps.push_back(Step::Tell(pod, input));
+    }
+
+    /// Asks the service. What it brings about beside the reply goes to the log and into the queue.
+    fn ask(&mut self, now: Instant, call: azure_devops::Call, around: &mut Around<'_>) -> Reply {
+        let mut effects = std::mem::take(&mut self.effects);
+        let reply = around.service.handle_into(now, call, &mut effects);
+        let event = |fact| Event { at: now, by: Source::Service, fact };
+        around.out.facts.extend(effects.facts.drain(..).map(event));
+        for (waiter, answer) in effects.answered.drain(..) {
+            self.poll_answered(now, waiter, answer, around.service);
+        }
+        self.effects = effects;
+        reply
+    }
+
+    pub(super) fn poll_answered(
+        &mut self,
+        now: Instant,
+        waiter: WaiterId,
+        answer: Result<azure_devops::Answer, Refusal>,
+        service: &Service,
+    ) {
+        let Some(Waiting { who, call, delay }) = self.waiters.remove(waiter) else { return };
+        if self.life(who).is_none_or(|life| life.listener.is_none()) {
+            // The client is gone. The message stays until it is deleted, so nothing is lost.
+            return;
+        }
+        let answer = match answer {
+            Ok(answer) => Ok(direct::polled(service, &answer)),
+            Err(refusal) => Err(direct::failure(&refusal)),
+        };
+        self.deliver(now, who, call, answer, delay);
+    }
+
+    fn deliver(
+        &mut self,
+        now: Instant,
+        who: Who,
+        call: CallId,
+        answer: Result<Answer, Failure>,
+        delay: Millis,
+    ) {
+        if delay == Millis::ZERO {
+            self.steps.push_back(Step::Answer(who, call, answer));
+        } else if let Some(life) = self.life(who) {
+            life.late.push((now + delay, Late::Answer(call, answer)));
+            self.touch(who.pod);
+        }
+    }
+
+    /// Does what a listener wants, which lies in the list of outputs.
+    pub(super) fn carry_out_outputs(&mut self, now: Instant, who: Who, around: &mut Around<'_>) {
+        let mut outputs = std::mem::take(&mut self.outputs);
+        for output in outputs.drain(..) {
+            match output {
+                Output::Call { id, call } => self.call(now, who, id, &call, around),
+                Output::Abandon(id) => {
+                    if let Some(life) = self.life(who) {
+                        life.late.retain(|(_, late)| !matches!(late, Late::Answer(call, _) if *call == id));
+                    }
+                }
+                Output::Observed(Observation::Listening { .. }) => {
+                    if let Some(life) = self.life(who) {
+                        life.listens = true;
+                    }
+                    self.tell_script(who, entrypoint::Input::Listening);
+                }
+                Output::Observed(_) => {}
+                Output::Exit(code) => {
+                    if let Some(life) = self.life(who) {
+                        life.listener = None;
+                        life.listens = false;
+                    }
+                    self.tell_script(who, entrypoint::Input::AgentExited(code));
+                }
+            }
+        }
+        self.outputs = outputs;
+        self.touch(who.pod);
+    }
+
+    /// Makes a listener's call.
+    fn call(&mut self, now: Instant, who: Who, id: CallId, call: &Call, around: &mut Around<'_>) {
+        let Some(life) = self.life(who) else { return };
+        let Some(registration) = &life.registration else { return };
+        let made = match life.access(around.service) {
+            Access::Open => direct::call(call, registration),
+            Access::Refused => Err(direct::failure(&Refusal::Unauthorized)),
+            Access::Unreachable => Err(unreachable()),
+        };
+        let fault = around.faults.intercept(now, route(call));
+        let delay = fault.map_or(Millis::ZERO, |fault| fault.delay);
+        let answer = match (made, fault.and_then(|fault| fault.answer)) {
+            (_, Some(ServiceAnswer::Named(NamedAnswer::Hang))) => return,
+            (Ok(made), None | Some(ServiceAnswer::Named(NamedAnswer::Stale))) => {
+                match self.ask(now, made, around) {
+                    Reply::Held(waiter) => {
+                        self.waiters.insert(waiter, Waiting { who, call: id, delay });
+                        return;
+                    }
+                    Reply::Answer(answer) => direct::answer(around.service, call, Ok(answer)),
+                    Reply::Refused(refusal) => direct::answer(around.service, call, Err(refusal)),
+                }
+            }
+            (Err(failure), None | Some(ServiceAnswer::Named(NamedAnswer::Stale))) => Err(failure),
+            (_, Some(instead)) => match failure_of(instead) {
+                Some(failure) => Err(failure),
+                None => unanswered(call),
+            },
+        };
+        self.deliver(now, who, id, answer, delay);
+    }
+
+    /// Goes on with a set-up as far as it gets.
+    pub(super) fn carry_on(
+        &mut self,
+        now: Instant,
+        who: Who,
+        mut errand: Box<Errand>,
+        mut step: SetupStep,
+        around: &mut Around<'_>,
+    ) {
+        loop {
+            match step {
+                SetupStep::End(end) => {
+                    let input = self.errand_ended(who, errand.removes, end.ok());
+                    self.tell_script(who, input);
+                    return;
+                }
+                SetupStep::Call { call, at, limit } if at > now => {
+                    errand.state = ErrandState::ToCall { call, at, limit };
+                    break;
+                }
+                SetupStep::Call { call, limit, .. } => match self.setup_call(now, who, &call, around) {
+                    Some(answer) => step = errand.setup.answer(now, answer),
+                    None => {
+                        errand.state = ErrandState::Called { until: now + limit };
+                        break;
+                    }
+                },
+            }
+        }
+        if let Some(life) = self.life(who) {
+            life.errand = Some(errand);
+        }
+        self.touch(who.pod);
+    }
+
+    fn errand_ended(&mut self, who: Who, removes: bool, end: Option<SetupResult>) -> entrypoint::Input {
+        match (removes, end) {
+            (false, Some(SetupResult::Registered { pool, agent, .. })) => {
+                if let Some(life) = self.life(who) {
+                    let (pool, agent, identity) = (PoolId(pool), AgentId(agent), life.identity.clone());
+                    life.registration = Some(direct::Registration { pool, agent, identity });
+                }
+                entrypoint::Input::Configured
+            }
+            // Whatever the reason, `config.sh` exits with 1.
+            (false, _) => entrypoint::Input::ConfigureFailed(1),
+            (true, Some(_)) => entrypoint::Input::Removed,
+            (true, None) => entrypoint::Input::RemoveFailed,
+        }
+    }
+
+    /// Makes a call of the set-up. Nothing if its answer comes later, or never.
+    fn setup_call(
+        &mut self,
+        now: Instant,
+        who: Who,
+        call: &SetupCall,
+        around: &mut Around<'_>,
+    ) -> Option<Result<SetupAnswer, Failure>> {
+        let life = self.life(who)?;
+        let made = match life.access(around.service) {
+            Access::Open => Ok(direct::setup_call(call, &life.identity)),
+            Access::Refused => Err(direct::failure(&Refusal::Unauthorized)),
+            Access::Unreachable => Err(unreachable()),
+        };
+        let FaultAnswer { answer: instead, delay } =
+            around.faults.intercept(now, setup_route(call)).unwrap_or(NO_FAULT);
+        let answer = match (made, instead) {
+            (_, Some(ServiceAnswer::Named(NamedAnswer::Hang))) => return None,
+            (Ok(made), None | Some(ServiceAnswer::Named(NamedAnswer::Stale))) => {
+                let answer = match self.ask(now, made, around) {
+                    Reply::Answer(answer) => Ok(answer),
+                    Reply::Refused(refusal) => Err(refusal),
+                    Reply::Held(_) => return None,
+                };
+                direct::setup_answer(call, answer)
+            }
+            (Err(failure), None | Some(ServiceAnswer::Named(NamedAnswer::Stale))) => Err(failure),
+            (_, Some(instead)) => match (failure_of(instead), call) {
+                (Some(failure), _) => Err(failure),
+                (None, SetupCall::RemoveAgent { .. }) => Ok(SetupAnswer::Done),
+                (None, _) => Err(direct::broken_answer()),
+            },
+        };
+        if delay == Millis::ZERO {
+            return Some(answer);
+        }
+        if let Some(life) = self.life(who) {
+            life.late.push((now + delay, Late::Setup(answer)));
+        }
+        None
+    }
+
+    /// A set-up's call was not answered in time.
+    pub(super) fn setup_timed_out(limit: Instant) -> Failure {
+        Failure::new(FailureKind::Unreachable, format!("The HTTP request timed out at {limit}."))
+    }
+}
+
+const NO_FAULT: FaultAnswer = FaultAnswer { answer: None, delay: Millis::ZERO };
+
+fn unreachable() -> Failure {
+    Failure::new(FailureKind::Unreachable, "Connection refused")
+}
+
+/// What an agent makes of what is answered instead; nothing if it is a success without meaning.
+fn failure_of(instead: ServiceAnswer) -> Option<Failure> {
+    match instead {
+        ServiceAnswer::Status(status) => direct::failure_of_status(status),
+        ServiceAnswer::Named(NamedAnswer::SignInPage) => direct::failure_of_status(SIGN_IN_STATUS),
+        ServiceAnswer::Named(NamedAnswer::Malformed | NamedAnswer::Stale | NamedAnswer::Hang) => None,
+    }
+}
+
+/// The status of a sign-in page.
+const SIGN_IN_STATUS: u16 = 203;
+
+/// What a listener reads in a success that means nothing: calls that want no answer are content.
+fn unanswered(call: &Call) -> Result<Answer, Failure> {
+    match call {
+        Call::CloseSession { .. } | Call::DeleteMessage { .. } | Call::Complete(_) => Ok(Answer::Done),
+        Call::OpenSession | Call::Poll { .. } | Call::KeepAlive { .. } | Call::Renew { .. } => {
+            Err(direct::broken_answer())
+        }
+    }
+}
+
+/// Locks and the ends of jobs have no route that a fault could name.
+fn route(call: &Call) -> Route {
+    match call {
+        Call::OpenSession | Call::CloseSession { .. } => Route::Sessions,
+        Call::Poll { .. } | Call::KeepAlive { .. } | Call::DeleteMessage { .. } => Route::Messages,
+        Call::Renew { .. } | Call::Complete(_) => Route::All,
+    }
+}
+
+fn setup_route(call: &SetupCall) -> Route {
+    match call {
+        SetupCall::FindPool { .. } => Route::Pools,
+        SetupCall::FindAgent { .. }
+        | SetupCall::AddAgent { .. }
+        | SetupCall::ReplaceAgent { .. }
+        | SetupCall::RemoveAgent { .. } => Route::Agents,
+    }
+}
