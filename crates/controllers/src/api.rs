@@ -77,7 +77,13 @@ impl Cluster {
     }
 
     /// Somebody deletes the workload. Nothing happens if it is gone.
-    pub fn delete_workload(&mut self, now: Instant, id: WorkloadId, propagation: Propagation) {
+    pub fn delete_workload(
+        &mut self,
+        now: Instant,
+        id: WorkloadId,
+        propagation: Propagation,
+        _out: &mut Vec<Action>,
+    ) {
         let workload = self.workload_mut(id);
         if workload.deleted {
             return;

@@ -56,6 +56,11 @@ mod scheduler;
 mod stateful_set;
 mod watch;
 
+#[cfg(test)]
+mod random_trials;
+#[cfg(test)]
+mod trial;
+
 pub use cluster::{Action, Cluster, Conflict, Propagation};
 pub use ids::{JobId, NodeId, PodId, Uid, Version, WorkloadId};
 pub use job::{Job, JobSpec, NewJob, PodReplacement, RestartPolicy};

@@ -3,6 +3,9 @@
 //! Source: Kubernetes 1.35.4, `pkg/controller/nodelifecycle/node_lifecycle_controller.go`,
 //! `pkg/controller/tainteviction/taint_eviction.go`, `pkg/controller/podgc/gc_controller.go`.
 
+#[cfg(test)]
+mod tests;
+
 use model::stream::below;
 use model::{Instant, Millis};
 
@@ -21,7 +24,7 @@ const CALLS_TO_EVICT: u32 = 2;
 
 impl Cluster {
     /// A node joins, ready.
-    pub fn add_node(&mut self, now: Instant, new: NewNode) -> NodeId {
+    pub fn add_node(&mut self, now: Instant, new: NewNode, _out: &mut Vec<Action>) -> NodeId {
         let id = NodeId(next(self.nodes.len()));
         let phase = below(&mut self.random.nodes, LEASE_RENEWAL.0);
         self.nodes.push(Node::new(new, Instant(now.0.saturating_sub(phase))));
@@ -191,7 +194,7 @@ impl Cluster {
     }
 
     /// A node's object is deleted. Its pods fail and are removed 40 s to 60 s later.
-    pub fn remove_node(&mut self, now: Instant, id: NodeId) {
+    pub fn remove_node(&mut self, now: Instant, id: NodeId, _out: &mut Vec<Action>) {
         let node = self.node_mut(id);
         if !node.present {
             return;

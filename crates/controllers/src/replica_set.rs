@@ -2,6 +2,9 @@
 //!
 //! Source: Kubernetes 1.35.4, `pkg/controller/replicaset/replica_set.go`.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 

@@ -8,6 +8,9 @@
 //! `framework/plugins/noderesources` (`LeastAllocated`, weight 1). A pod that fits nowhere is tried again
 //! when a pod ends or a node joins, also out of its back-off (`SchedulerPopFromBackoffQ`, on since 1.33).
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::VecDeque;
 
 use model::stream::below;

@@ -2,6 +2,9 @@
 //!
 //! Source: Kubernetes 1.35.4, `pkg/controller/statefulset/stateful_set_control.go`.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::VecDeque;
 
 use model::Instant;
