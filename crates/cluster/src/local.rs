@@ -10,6 +10,7 @@
 //! [`build`](build()) makes the programs, [`LocalCluster`] is a running cluster that ends when
 //! it is dropped, [`named`] are clusters that outlive the command that started them.
 
+pub mod audit;
 mod build;
 mod certificates;
 mod control_plane;

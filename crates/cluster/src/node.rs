@@ -30,15 +30,18 @@ mod tasks;
 mod tests;
 mod writes;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use clock::Clock;
 use kube::Client;
 use model::{Event, MillisRange};
-use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
+
+use pod_workers::Order;
 
 /// Nodes to be made.
 #[derive(Debug, Clone)]
@@ -76,6 +79,14 @@ pub enum NodeError {
         /// What the API server said.
         source: Box<kube::Error>,
     },
+    /// The API server did not hear of a node that is back.
+    #[error("cannot bring node {node} back: {source}")]
+    Return {
+        /// The node.
+        node: String,
+        /// What the API server said.
+        source: Box<kube::Error>,
+    },
     /// The API server would not let a node go.
     #[error("cannot delete node {node}: {source}")]
     Delete {
@@ -92,7 +103,11 @@ pub enum NodeError {
 /// Nodes that run pods until they are stopped or dropped.
 pub struct Nodes {
     client: Client,
+    options: NodeOptions,
     names: Arc<[String]>,
+    orders: UnboundedSender<Order>,
+    /// The nodes that have vanished, by index: nobody says that they are alive.
+    lost: watch::Sender<BTreeSet<usize>>,
     tasks: JoinSet<()>,
 }
 
@@ -111,9 +126,13 @@ pub async fn start(
     let names: Arc<[String]> = (1..=options.nodes).map(|n| format!("{}-{n}", options.prefix)).collect();
     objects::create(&client, &options, &names).await?;
     let mut tasks = JoinSet::new();
-    tasks.spawn(heartbeat::keep_alive(client.clone(), options.clone(), Arc::clone(&names)));
-    tasks.spawn(pod_workers::PodWorkers::new(client.clone(), options, Arc::clone(&names), events).work());
-    Ok(Nodes { client, names, tasks })
+    let (orders, ordered) = unbounded_channel();
+    let (lost, is_lost) = watch::channel(BTreeSet::new());
+    tasks.spawn(heartbeat::keep_alive(client.clone(), options.clone(), Arc::clone(&names), is_lost));
+    let workers =
+        pod_workers::PodWorkers::new(client.clone(), options.clone(), Arc::clone(&names), events, ordered);
+    tasks.spawn(workers.work());
+    Ok(Nodes { client, options, names, orders, lost, tasks })
 }
 
 impl Nodes {
@@ -121,6 +140,51 @@ impl Nodes {
     #[must_use]
     pub fn names(&self) -> &[String] {
         &self.names
+    }
+
+    /// Kills the processes of a pod's containers, as somebody on the node could. A pod that does not run
+    /// here is none of ours.
+    pub fn kill(&self, namespace: &str, pod: &str) {
+        self.order(Order::Kill { namespace: namespace.to_owned(), pod: pod.to_owned() });
+    }
+
+    /// Makes a node vanish with everything on it: its processes end without a word, and nobody says any
+    /// more that it is alive. Nodes are counted from 1; answers the node's name, if there is one.
+    pub fn lose(&self, node: u32) -> Option<&str> {
+        let (index, name) = self.numbered(node)?;
+        self.lost.send_modify(|lost| {
+            lost.insert(index);
+        });
+        self.order(Order::Lose(index));
+        Some(name)
+    }
+
+    /// Brings a lost node back, with nothing on it: no image, no process. The pods that are still bound to
+    /// it are told of, and their containers are dead.
+    ///
+    /// # Errors
+    /// [`NodeError::Return`] if the API server does not hear that it is alive.
+    pub async fn bring_back(&self, node: u32) -> Result<(), NodeError> {
+        let Some((index, name)) = self.numbered(node) else { return Ok(()) };
+        self.lost.send_modify(|lost| {
+            lost.remove(&index);
+        });
+        self.order(Order::Return(index));
+        let alive = async {
+            objects::renew_lease(&self.client, &self.options.clock, name, None).await?;
+            objects::write_status(&self.client, &self.options, index, name).await
+        };
+        alive.await.map_err(|source| NodeError::Return { node: name.to_owned(), source: Box::new(source) })
+    }
+
+    fn numbered(&self, node: u32) -> Option<(usize, &str)> {
+        let index = usize::try_from(node).ok()?.checked_sub(1)?;
+        Some((index, self.names.get(index)?.as_str()))
+    }
+
+    fn order(&self, order: Order) {
+        // Whoever carries orders out lives as long as this.
+        let _ = self.orders.send(order);
     }
 
     /// Ends every pod's processes without a word and deletes the Node objects.

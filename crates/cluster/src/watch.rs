@@ -8,6 +8,7 @@ mod index;
 
 use std::collections::BTreeSet;
 use std::pin::pin;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use clock::Clock;
@@ -51,8 +52,12 @@ const WATCHED: [(&str, &str, &str, &str, Kind); 8] = [
 /// A watch that goes on until it is dropped.
 #[derive(Debug)]
 pub struct Watch {
+    announced: Announced,
     _tasks: JoinSet<()>,
 }
+
+/// The nodes whose loss is no failure of the harness.
+type Announced = Arc<Mutex<BTreeSet<String>>>;
 
 impl Watch {
     /// Watches `namespace`, and the nodes whose label `nodes` is given, and writes facts to `events`.
@@ -82,15 +87,22 @@ impl Watch {
             };
             tasks.spawn(follow(api, Config::default(), again, tell));
         }
-        tasks.spawn(follow_nodes(client, nodes, clock, again, events.clone()));
-        Self { _tasks: tasks }
+        let announced = Announced::default();
+        tasks.spawn(follow_nodes(client, nodes, Arc::clone(&announced), clock, again, events.clone()));
+        Self { announced, _tasks: tasks }
+    }
+
+    /// From here on it is no failure of the harness if this node is not ready.
+    pub fn announce_loss(&self, node: &str) {
+        self.announced.lock().unwrap_or_else(PoisonError::into_inner).insert(node.to_owned());
     }
 }
 
-/// A node of the run that stops being ready makes everything after it worthless.
+/// A node of the run that stops being ready makes everything after it worthless, unless that was announced.
 fn follow_nodes(
     client: &Client,
     nodes: &str,
+    announced: Announced,
     clock: Clock,
     again: Duration,
     events: UnboundedSender<Event>,
@@ -102,7 +114,9 @@ fn follow_nodes(
         let Change::Applied(name, object) = change else { return true };
         if index::condition(object, "Ready") == Some("True") {
             ready.insert(name.to_owned());
-        } else if ready.remove(name) {
+        } else if ready.remove(name)
+            && !announced.lock().unwrap_or_else(PoisonError::into_inner).contains(name)
+        {
             let fact = Fact::HarnessFailed { because: format!("node {name} is not ready any more") };
             return events.send(Event { at: clock.now(), by: Source::Kubernetes, fact }).is_ok();
         }

@@ -2,11 +2,13 @@
 //! are, and removed on every way out.
 
 use k8s_openapi::api::core::v1::{Namespace, Node};
-use kube::api::{ApiResource, DeleteParams, DynamicObject, ListParams, PostParams, PropagationPolicy};
+use kube::api::{
+    ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams, PropagationPolicy,
+};
 use kube::core::GroupVersionKind;
 use kube::discovery::{self, Scope};
 use kube::{Api, Client};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::local::NODES_LABEL;
 use crate::reason;
@@ -97,6 +99,28 @@ impl Workspace {
             Err(error) => Err(refused(&describe(&object), error)),
             Ok(_) => Ok(()),
         }
+    }
+
+    /// Merges a JSON merge patch into an object that is there.
+    ///
+    /// # Errors
+    /// If the API server does not know the object, or refuses the patch.
+    pub async fn patch(&self, object: &Value, patch: &Map<String, Value>) -> Result<(), WorkspaceError> {
+        let (api, object) = self.api(object).await?;
+        let parameters =
+            PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+        let name = object.metadata.name.clone().unwrap_or_default();
+        let patched = api.patch(&name, &parameters, &Patch::Merge(patch)).await;
+        patched.map(|_| ()).map_err(|error| refused(&format!("a change of {}", describe(&object)), error))
+    }
+
+    /// Deletes a pod as anybody could, with its own grace period. One that is gone already is fine.
+    ///
+    /// # Errors
+    /// If the API server refuses.
+    pub async fn delete_pod(&self, pod: &str) -> Result<(), WorkspaceError> {
+        let object = json!({ "apiVersion": "v1", "kind": "Pod", "metadata": { "name": pod } });
+        self.delete(&object).await
     }
 
     /// Orders the end of the namespace and of everything in it.

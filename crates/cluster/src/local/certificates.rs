@@ -39,8 +39,10 @@ pub enum CertificateError {
 /// A client: its file name, common name and organisation.
 struct Client(&'static str, &'static str, &'static str);
 
-const CLIENTS: [Client; 3] = [
+const CLIENTS: [Client; 4] = [
     Client("admin", "poolproof-admin", "system:masters"),
+    // The name that it has where it is installed in a cluster.
+    Client("keda", super::audit::KEDA_USER, "system:masters"),
     Client("controller-manager", "system:kube-controller-manager", "system:kube-controller-manager"),
     Client("scheduler", "system:kube-scheduler", "system:kube-scheduler"),
 ];

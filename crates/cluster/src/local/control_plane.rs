@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use clock::Clock;
@@ -12,6 +13,7 @@ use clock::dilation::{EPOCH_VARIABLE, SPEED_VARIABLE};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 use model::Event;
+use model::fault::Program;
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::build::Programs;
@@ -19,7 +21,7 @@ use super::certificates::Certificates;
 use super::folder::ClusterFolder;
 use super::probe::ClockProbe;
 use super::supervisor::{Process, Supervisor};
-use super::{LocalError, MAXIMUM_SPEED, Progress, keda, log_tail, ports};
+use super::{LocalError, MAXIMUM_SPEED, Progress, audit, keda, log_tail, ports};
 
 /// How often a cluster is started anew if somebody else took one of its ports first.
 const START_TRIES: u32 = 3;
@@ -27,6 +29,8 @@ const START_TRIES: u32 = 3;
 pub(super) const READY_LIMIT: Duration = Duration::from_secs(60);
 /// Pause between two looks, in wall time.
 pub(super) const LOOK_AGAIN: Duration = Duration::from_millis(50);
+/// The component with the HPA.
+const CONTROLLER_MANAGER: &str = "kube-controller-manager";
 /// The nodes that pods go to unless their namespace says otherwise.
 pub const DEFAULT_NODES: &str = "default";
 /// The label of nodes and the key of the selector that leads pods to them.
@@ -65,6 +69,8 @@ impl Dilation {
 pub struct LocalCluster {
     // Declared first, dropped first: the processes end before their folder goes.
     supervisor: Supervisor,
+    /// How each process was started, by its name.
+    processes: Mutex<BTreeMap<String, Process>>,
     client: Client,
     kubeconfig: PathBuf,
     clock: Clock,
@@ -99,9 +105,9 @@ impl LocalCluster {
                 result => break result?,
             }
         };
-        let Running { supervisor, client, kubeconfig, clock, dilation } = running;
-        let programs = request.programs.clone();
-        Ok(Self { supervisor, client, kubeconfig, clock, dilation, programs, folder })
+        let Running { supervisor, processes, client, kubeconfig, clock, dilation } = running;
+        let (processes, programs) = (Mutex::new(processes), request.programs.clone());
+        Ok(Self { supervisor, processes, client, kubeconfig, clock, dilation, programs, folder })
     }
 
     /// A client with all rights.
@@ -142,6 +148,55 @@ impl LocalCluster {
         ClockProbe::start(&self.programs.launcher, &self.dilation, clock, events)
     }
 
+    /// The file in which the API server notes the HPA's reads and every write of a scale.
+    #[must_use]
+    pub fn audit_log(&self) -> PathBuf {
+        audit::log(self.folder())
+    }
+
+    /// Kills a program and starts it again as it was; answers when it runs.
+    ///
+    /// # Errors
+    /// [`LocalError`] if it does not end or start.
+    pub async fn restart(&self, program: Program) -> Result<(), LocalError> {
+        let name = match program {
+            Program::KedaOperator => keda::OPERATOR,
+            Program::KubeControllerManager => CONTROLLER_MANAGER,
+        };
+        self.supervisor.kill(&[name]).await?;
+        self.start_again(name).await?;
+        self.supervisor.expect_no_more();
+        Ok(())
+    }
+
+    /// Puts another version of KEDA in the place of the one that runs: both programs end, the resource
+    /// definitions are replaced, and both programs start with the flags of those before them.
+    ///
+    /// # Errors
+    /// [`LocalError`] if one does not end or start, or the API server refuses the definitions.
+    pub async fn upgrade_keda(&self, programs: &Programs) -> Result<(), LocalError> {
+        self.supervisor.kill(&[keda::OPERATOR, keda::ADAPTER]).await?;
+        keda::apply_crds(&self.client, &programs.crds).await?;
+        for (name, program) in [(keda::OPERATOR, &programs.operator), (keda::ADAPTER, &programs.adapter)] {
+            if let Some(process) = self.processes().get_mut(name) {
+                process.program.clone_from(program);
+            }
+            self.start_again(name).await?;
+        }
+        self.supervisor.expect_no_more();
+        Ok(())
+    }
+
+    async fn start_again(&self, name: &str) -> Result<(), LocalError> {
+        let process = self.processes().get(name).cloned();
+        let process = process.expect("whatever runs was started with its name");
+        self.supervisor.run(process).await.map(|_| ())
+    }
+
+    fn processes(&self) -> MutexGuard<'_, BTreeMap<String, Process>> {
+        self.processes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Waits until a process of the cluster ends, which none does by itself; answers which and how.
     pub async fn await_failure(&self) -> String {
         let mut changes = self.supervisor.changes();
@@ -164,6 +219,7 @@ impl LocalCluster {
 /// What runs in a cluster's folder.
 struct Running {
     supervisor: Supervisor,
+    processes: BTreeMap<String, Process>,
     client: Client,
     kubeconfig: PathBuf,
     clock: Clock,
@@ -183,6 +239,7 @@ impl Running {
         let certificates = Certificates::make(&folder.join("certificates"), clock.epoch())?;
         let kubeconfig = write_kubeconfigs(folder, apiserver, &certificates)?;
         write_admission(folder)?;
+        audit::write_policy(folder)?;
         let client = connect(&kubeconfig).await?;
         let mut plane = ControlPlane {
             supervisor: Supervisor::start(&request.programs.launcher, folder)?,
@@ -190,17 +247,20 @@ impl Running {
             launcher: &request.programs.launcher,
             certificates: &certificates,
             environment: dilation.environment(),
+            processes: BTreeMap::new(),
         };
         progress.step("starting the control plane");
         plane.etcd(etcd, etcd_peer).await?;
         plane.apiserver(apiserver, etcd).await?;
-        await_text(&client, "/readyz", "kube-apiserver", &plane.log("kube-apiserver"), &mut plane.supervisor)
+        await_text(&client, "/readyz", "kube-apiserver", &plane.log("kube-apiserver"), &plane.supervisor)
             .await?;
         plane.controller_manager(controller_manager).await?;
         plane.scheduler(scheduler).await?;
         progress.step(&format!("starting KEDA {}", request.programs.keda));
-        keda::install(&mut plane, &client, request.programs, &kubeconfig).await?;
-        Ok(Self { supervisor: plane.supervisor, client, kubeconfig, clock, dilation })
+        let for_keda = kubeconfig_path(folder, "keda");
+        keda::install(&mut plane, &client, request.programs, &for_keda).await?;
+        let ControlPlane { supervisor, processes, .. } = plane;
+        Ok(Self { supervisor, processes, client, kubeconfig, clock, dilation })
     }
 }
 
@@ -211,6 +271,7 @@ pub(super) struct ControlPlane<'a> {
     launcher: &'a Path,
     pub(super) certificates: &'a Certificates,
     environment: BTreeMap<String, String>,
+    processes: BTreeMap<String, Process>,
 }
 
 impl ControlPlane<'_> {
@@ -235,6 +296,7 @@ impl ControlPlane<'_> {
             directory: self.folder.to_owned(),
             log: self.log(name),
         };
+        self.processes.insert(name.to_owned(), process.clone());
         self.supervisor.run(process).await.map(|_| ())
     }
 
@@ -269,7 +331,7 @@ impl ControlPlane<'_> {
     async fn apiserver(&mut self, port: u16, etcd: u16) -> Result<(), LocalError> {
         let certificate = |name: &str| self.certificates.certificate(name).display().to_string();
         let key = |name: &str| self.certificates.key(name).display().to_string();
-        let flags = [
+        let mut flags = vec![
             ("etcd-servers", format!("https://127.0.0.1:{etcd}")),
             ("etcd-cafile", certificate("etcd-ca")),
             ("etcd-certfile", certificate("etcd-client")),
@@ -299,6 +361,7 @@ impl ControlPlane<'_> {
             ("enable-admission-plugins", "PodNodeSelector".to_owned()),
             ("admission-control-config-file", self.folder.join("admission.yaml").display().to_string()),
         ];
+        flags.extend(audit::flags(self.folder));
         self.component("kube-apiserver", &flags).await
     }
 
@@ -312,7 +375,7 @@ impl ControlPlane<'_> {
             ),
             ("use-service-account-credentials", "true".to_owned()),
         ]);
-        self.component("kube-controller-manager", &flags).await
+        self.component(CONTROLLER_MANAGER, &flags).await
     }
 
     async fn scheduler(&mut self, port: u16) -> Result<(), LocalError> {
@@ -344,7 +407,7 @@ pub(super) async fn await_text(
     path: &str,
     what: &str,
     log: &Path,
-    supervisor: &mut Supervisor,
+    supervisor: &Supervisor,
 ) -> Result<(), LocalError> {
     let ready = async {
         loop {
@@ -390,7 +453,7 @@ fn kubeconfig_path(folder: &Path, client: &str) -> PathBuf {
 
 /// Writes a kubeconfig for each client; answers the administrator's.
 fn write_kubeconfigs(folder: &Path, port: u16, certificates: &Certificates) -> Result<PathBuf, LocalError> {
-    for client in ["admin", "controller-manager", "scheduler"] {
+    for client in ["admin", "controller-manager", "scheduler", "keda"] {
         let path = kubeconfig_path(folder, client);
         let text = serde_json::json!({
             "apiVersion": "v1",

@@ -10,6 +10,10 @@ use super::build::Programs;
 use super::control_plane::{ControlPlane, as_flags, await_text};
 use super::{LocalError, ports};
 
+/// The process that polls and scales.
+pub(super) const OPERATOR: &str = "keda-operator";
+/// The process that serves metrics.
+pub(super) const ADAPTER: &str = "keda-adapter";
 /// The namespace that KEDA thinks it lives in.
 const NAMESPACE: &str = "keda";
 /// Who owns the fields that are applied here.
@@ -29,7 +33,7 @@ pub(super) async fn install(
     let log = plane.log("kube-apiserver");
     for resource in ["scaledobjects", "scaledjobs", "triggerauthentications"] {
         let path = format!("/apis/keda.sh/v1alpha1/{resource}?limit=1");
-        await_text(client, &path, "KEDA's resource definitions", &log, &mut plane.supervisor).await?;
+        await_text(client, &path, "KEDA's resource definitions", &log, &plane.supervisor).await?;
     }
     let namespace = json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": NAMESPACE } });
     apply(client, "/api/v1/namespaces/keda", &namespace).await?;
@@ -47,7 +51,7 @@ pub(super) async fn install(
         ("health-probe-bind-address", format!("127.0.0.1:{health}")),
         ("metrics-service-bind-address", format!("127.0.0.1:{grpc}")),
     ];
-    plane.run("keda-operator", &programs.operator, as_flags(&operator).collect(), &environment).await?;
+    plane.run(OPERATOR, &programs.operator, as_flags(&operator).collect(), &environment).await?;
     let flags = [
         ("kubeconfig", kubeconfig.clone()),
         ("lister-kubeconfig", kubeconfig.clone()),
@@ -62,14 +66,14 @@ pub(super) async fn install(
         ("metrics-service-address", format!("localhost:{grpc}")),
         ("port", adapter_http.to_string()),
     ];
-    plane.run("keda-adapter", &programs.adapter, as_flags(&flags).collect(), &environment).await?;
+    plane.run(ADAPTER, &programs.adapter, as_flags(&flags).collect(), &environment).await?;
     serve_metrics(client, adapter).await?;
-    let log = plane.log("keda-adapter");
-    await_text(client, EXTERNAL_METRICS, "KEDA's metrics adapter", &log, &mut plane.supervisor).await
+    let log = plane.log(ADAPTER);
+    await_text(client, EXTERNAL_METRICS, "KEDA's metrics adapter", &log, &plane.supervisor).await
 }
 
 /// The API server applies YAML as it is: the definitions need not be understood here.
-async fn apply_crds(client: &Client, folder: &Path) -> Result<(), LocalError> {
+pub(super) async fn apply_crds(client: &Client, folder: &Path) -> Result<(), LocalError> {
     let unreadable = |source| LocalError::Folder { path: folder.to_owned(), source };
     for entry in std::fs::read_dir(folder).map_err(unreadable)? {
         let path = entry.map_err(unreadable)?.path();

@@ -13,7 +13,7 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use super::control_plane::{Dilation, LOOK_AGAIN, LocalCluster, connect};
 use super::probe::ClockProbe;
-use super::{KUBERNETES, LocalError, folder};
+use super::{KUBERNETES, LocalError, audit, folder};
 
 /// The file that a holder writes when its cluster is ready.
 const FILE: &str = "cluster.json";
@@ -92,6 +92,12 @@ impl NamedCluster {
     pub fn probe(&self, clock: Clock, events: UnboundedSender<Event>) -> Result<ClockProbe, LocalError> {
         let dilation = Dilation { speed: self.speed, epoch: Duration::from_nanos(self.epoch) };
         ClockProbe::start(&self.launcher, &dilation, clock, events)
+    }
+
+    /// The file in which the API server notes the HPA's reads and every write of a scale.
+    #[must_use]
+    pub fn audit_log(&self) -> PathBuf {
+        audit::log(self.kubeconfig.parent().unwrap_or(Path::new(".")))
     }
 
     /// Waits until nobody holds the cluster any more.

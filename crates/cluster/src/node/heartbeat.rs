@@ -1,10 +1,12 @@
 //! What keeps the nodes alive in the eyes of the control plane.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use futures_util::{StreamExt, stream};
 use kube::Client;
 use model::Millis;
+use tokio::sync::watch;
 
 use super::{NodeOptions, objects};
 
@@ -18,14 +20,20 @@ const REPORT_EVERY: Millis = Millis::minutes(5);
 const AT_ONCE: usize = 16;
 
 /// Renews every lease, and now and then the status, until it is dropped. A renewal that fails is
-/// repeated with the next one: the control plane waits for five of them.
-pub(super) async fn keep_alive(client: Client, options: NodeOptions, names: Arc<[String]>) {
+/// repeated with the next one: the control plane waits for five of them. Lost nodes say nothing.
+pub(super) async fn keep_alive(
+    client: Client,
+    options: NodeOptions,
+    names: Arc<[String]>,
+    lost: watch::Receiver<BTreeSet<usize>>,
+) {
     let clock = options.clock;
     let (mut renew_at, mut report_at) = (clock.now() + RENEW_EVERY, clock.now() + REPORT_EVERY);
     loop {
         clock.sleep_until(renew_at).await;
         let reports = clock.now() >= report_at;
-        stream::iter(0..names.len())
+        let living: Vec<usize> = (0..names.len()).filter(|index| !lost.borrow().contains(index)).collect();
+        stream::iter(living)
             .for_each_concurrent(AT_ONCE, |index| {
                 let (client, options, name) = (&client, &options, names[index].as_str());
                 async move {

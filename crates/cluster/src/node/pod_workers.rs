@@ -1,5 +1,7 @@
 //! All pods of all nodes: their machines, their deadlines, and who does what they want.
 
+mod faults;
+mod ordinals;
 mod worker;
 mod writing;
 
@@ -20,14 +22,18 @@ use kubelet::{Action, Images, Input, Pod, Sight, Template};
 use model::stream::stream;
 use model::{Event, Fact, Instant, Millis, Source};
 use rand_chacha::rand_core::Rng;
-use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 
 use super::NodeOptions;
 use super::lean::{self, LeanPod};
 use super::references::References;
 use super::tasks::{Address, Life, News, PodKey, Tasks, What};
 use super::writes::{PodName, Writes};
+use faults::Lost;
+use ordinals::Ordinals;
 use worker::Worker;
+
+pub(super) use faults::Order;
 
 /// The first pause before a broken watch is set up again, in scenario time. Each is twice as long as
 /// the one before it.
@@ -42,6 +48,9 @@ pub(super) struct PodWorkers {
     options: NodeOptions,
     names: Arc<[String]>,
     events: Option<UnboundedSender<Event>>,
+    orders: UnboundedReceiver<Order>,
+    lost: Lost,
+    ordinals: Ordinals,
     workers: BTreeMap<PodKey, Box<Worker>>,
     by_uid: BTreeMap<Box<str>, PodKey>,
     next_key: PodKey,
@@ -61,6 +70,7 @@ impl PodWorkers {
         options: NodeOptions,
         names: Arc<[String]>,
         events: Option<UnboundedSender<Event>>,
+        orders: UnboundedReceiver<Order>,
     ) -> Self {
         let clock = options.clock;
         Self {
@@ -72,6 +82,9 @@ impl PodWorkers {
             options,
             names,
             events,
+            orders,
+            lost: Lost::default(),
+            ordinals: Ordinals::default(),
             workers: BTreeMap::new(),
             by_uid: BTreeMap::new(),
             next_key: 0,
@@ -83,11 +96,11 @@ impl PodWorkers {
 
     /// Runs the pods until it is dropped.
     pub(super) async fn work(mut self) {
-        // A field selector cannot name several nodes; pods of others are dropped as they come.
+        // A field selector cannot name several nodes; pods of others are dropped as they come. Pods that
+        // have no node yet are seen for the order in which they were created.
         let api: Api<LeanPod> = Api::all_with(self.client.clone(), &lean::pods());
-        let bound = Config::default().fields("spec.nodeName!=");
-        let mut pods = pin!(watcher::watcher(api, bound).backoff(Pauses::new(self.clock)));
-        let mut listed = BTreeSet::new();
+        let mut pods = pin!(watcher::watcher(api, Config::default()).backoff(Pauses::new(self.clock)));
+        let mut listed = Vec::new();
         let clock = self.clock;
         loop {
             let due = self.timers.peek().map(|Reverse((at, _))| *at);
@@ -99,6 +112,7 @@ impl PodWorkers {
                     }
                 }
                 Some(news) = self.tasks.news.recv() => self.heard(clock.now(), news),
+                Some(order) = self.orders.recv() => self.ordered(clock.now(), order),
                 Some(written) = self.writes.under_way.join_next() => {
                     if let Ok((key, outcome)) = written {
                         self.written(clock.now(), key, outcome);
@@ -111,31 +125,51 @@ impl PodWorkers {
         }
     }
 
-    fn seen(&mut self, now: Instant, change: watcher::Event<LeanPod>, listed: &mut BTreeSet<Box<str>>) {
+    fn seen(&mut self, now: Instant, change: watcher::Event<LeanPod>, listed: &mut Vec<LeanPod>) {
         match change {
             watcher::Event::Init => listed.clear(),
-            watcher::Event::InitApply(pod) => {
-                listed.insert(pod.uid().unwrap_or_default().into());
-                self.applied(now, &pod);
-            }
-            watcher::Event::InitDone => {
-                let missing = self.by_uid.iter().filter(|(uid, _)| !listed.contains(*uid));
-                let gone: Vec<PodKey> = missing.map(|(_, key)| *key).collect();
-                gone.into_iter().for_each(|key| self.gone(now, key));
-                listed.clear();
-            }
+            watcher::Event::InitApply(pod) => listed.push(pod),
+            watcher::Event::InitDone => self.listed(now, std::mem::take(listed)),
             watcher::Event::Apply(pod) => self.applied(now, &pod),
             watcher::Event::Delete(pod) => {
-                if let Some(key) = self.by_uid.get(pod.uid().unwrap_or_default().as_str()) {
+                let uid = pod.uid().unwrap_or_default();
+                self.ordinals.forget(&uid);
+                if let Some(key) = self.by_uid.get(uid.as_str()) {
                     self.gone(now, *key);
                 }
+                self.lost.forget(&uid);
             }
         }
     }
 
+    /// Everything that is there, after a watch was set up: what is not among it is gone.
+    fn listed(&mut self, now: Instant, mut pods: Vec<LeanPod>) {
+        pods.sort_by_cached_key(ordinals::creation);
+        for pod in &pods {
+            self.applied(now, pod);
+        }
+        let uids: BTreeSet<String> = pods.iter().filter_map(ResourceExt::uid).collect();
+        self.ordinals.keep(&uids);
+        let missing = self.by_uid.iter().filter(|(uid, _)| !uids.contains(&***uid));
+        let gone: Vec<PodKey> = missing.map(|(_, key)| *key).collect();
+        gone.into_iter().for_each(|key| self.gone(now, key));
+    }
+
     fn applied(&mut self, now: Instant, pod: &LeanPod) {
-        let Some(node) = self.node(&pod.spec.node_name) else { return };
         let uid = pod.uid().unwrap_or_default();
+        let namespace = pod.metadata.namespace.as_deref().unwrap_or_default();
+        let Some(node) = self.node(&pod.spec.node_name) else {
+            if pod.spec.node_name.is_empty() {
+                self.ordinals.created(namespace, &uid);
+            } else {
+                self.ordinals.forget(&uid);
+            }
+            return;
+        };
+        if self.lost.has(node) {
+            self.lost.park(uid, pod);
+            return;
+        }
         let key = match self.by_uid.get(uid.as_str()) {
             Some(key) => *key,
             // Ended before these nodes began: there is nothing to run, and its owner will delete it.
@@ -174,10 +208,11 @@ impl PodWorkers {
         let template = self.template(now, pod);
         let namespace = self.namespace(&pod.namespace().unwrap_or_default());
         let name = PodName { namespace, name: pod.name_any().into(), uid: uid.clone() };
-        let random = stream(self.options.seed, &format!("pod/{}/{}", name.namespace, name.name));
+        let ordinal = self.ordinals.taken(&name.namespace, &uid);
+        let random = stream(self.options.seed, &format!("pod/{ordinal}"));
         let settings = kubelet::Settings { container_start: self.options.container_start };
         let (machine, actions) = Pod::new(now, Arc::clone(&template.spec), settings, random);
-        let worker = Worker::new(key, node, name, template, machine, pod);
+        let worker = Worker::new((key, ordinal), node, name, template, machine, pod);
         self.workers.insert(key, Box::new(worker));
         self.by_uid.insert(uid, key);
         self.carry_out(now, key, actions);
@@ -215,7 +250,7 @@ impl PodWorkers {
     fn gone(&mut self, now: Instant, key: PodKey) {
         let Some(worker) = self.workers.get_mut(&key) else { return };
         worker.gone = true;
-        if worker.machine.phase().is_terminal() {
+        if worker.machine.phase().is_terminal() || self.lost.has(worker.node) {
             self.forget(key);
         } else {
             self.tell(now, key, Input::Gone);
@@ -232,6 +267,11 @@ impl PodWorkers {
     }
 
     fn heard(&mut self, now: Instant, news: News) {
+        let node = self.workers.get(&news.of.pod).map(|worker| worker.node);
+        if node.is_some_and(|node| self.lost.has(node)) {
+            self.lost.keep(news);
+            return;
+        }
         let News { of: Address { pod: key, container, start }, what } = news;
         let Some(worker) = self.workers.get_mut(&key) else { return };
         let input = match what {
@@ -313,6 +353,9 @@ impl PodWorkers {
 
     fn set_timer(&mut self, key: PodKey) {
         let Some(worker) = self.workers.get_mut(&key) else { return };
+        if self.lost.has(worker.node) {
+            return;
+        }
         let due = worker.next_deadline();
         if due != worker.wakes_at {
             worker.wakes_at = due;
@@ -324,7 +367,7 @@ impl PodWorkers {
         let Some(worker) = self.workers.get(&key) else { return };
         let image = worker.machine.container(container).image.as_str();
         let pull = || {
-            let name = format!("image pull/{}/{image}", self.names[worker.node]);
+            let name = format!("image pull/{}/{image}", worker.node);
             self.options.image_pull.draw(&mut stream(self.options.seed, &name))
         };
         let span = if self.images[worker.node].lacks(image) { pull() } else { Millis::ZERO };
@@ -335,7 +378,7 @@ impl PodWorkers {
     fn configure(&mut self, key: PodKey, container: usize) {
         let Some(worker) = self.workers.get(&key) else { return };
         let start = worker.machine.starts(container);
-        let stream_name = worker.stream_name("start up", container, start);
+        let stream_name = worker.stream_name("start up", start);
         let start_up = self.options.agent_start_up.draw(&mut stream(self.options.seed, &stream_name));
         let of = Address { pod: key, container, start };
         let facts = worker.facts(&self.names);
@@ -344,7 +387,7 @@ impl PodWorkers {
 
     fn entrypoint(&mut self, of: Address, action: kubelet::entrypoint::Action) {
         let Some(worker) = self.workers.get_mut(&of.pod) else { return };
-        let stream_name = worker.stream_name("agent", of.container, of.start);
+        let stream_name = worker.stream_name("agent", of.start);
         let seed = stream(self.options.seed, &stream_name).next_u64();
         if let Some(life) = &mut worker.lives[of.container] {
             self.tasks.carry_out(of, action, life, seed);

@@ -20,6 +20,8 @@ const MOST_DOUBLINGS: u32 = 4;
 
 pub(super) struct Worker {
     key: PodKey,
+    /// Which pod of its namespace it is, by creation: its random streams are named by it.
+    ordinal: u64,
     pub(super) node: usize,
     pub(super) name: PodName,
     pub(super) template: Arc<Template>,
@@ -50,7 +52,7 @@ pub(super) struct Worker {
 
 impl Worker {
     pub(super) fn new(
-        key: PodKey,
+        (key, ordinal): (PodKey, u64),
         node: usize,
         name: PodName,
         template: Arc<Template>,
@@ -66,6 +68,7 @@ impl Worker {
         let conditions = pod.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
         Self {
             key,
+            ordinal,
             node,
             name,
             lives: (0..count(machine.spec())).map(|_| None).collect(),
@@ -114,9 +117,8 @@ impl Worker {
     }
 
     /// The name of a random stream of one start of a container.
-    pub(super) fn stream_name(&self, purpose: &str, container: usize, start: u32) -> String {
-        let container = &self.machine.container(container).name;
-        format!("{purpose}/{}/{}/{container}/{start}", self.name.namespace, self.name.name)
+    pub(super) fn stream_name(&self, purpose: &str, start: u32) -> String {
+        format!("{purpose}/{}/{start}", self.ordinal)
     }
 
     /// Whether the pod has something to write, and is not at it.

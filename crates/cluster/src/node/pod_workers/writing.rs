@@ -19,6 +19,10 @@ impl PodWorkers {
     pub(super) fn begin_writes(&mut self) {
         while let Some(key) = self.writes.next() {
             let Some(worker) = self.workers.get_mut(&key) else { continue };
+            if self.lost.has(worker.node) {
+                worker.writing = false;
+                continue;
+            }
             match worker.next_write(&self.clock) {
                 Some(write) => {
                     if write == Write::Delete {

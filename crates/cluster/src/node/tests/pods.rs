@@ -13,14 +13,14 @@ use crate::node::{self, NodeOptions, Nodes};
 /// Fast enough that a pod lives within a second of wall time.
 const SPEED: u32 = 100;
 
-struct Site {
-    api: FakeApi,
-    nodes: Nodes,
+pub(super) struct Site {
+    pub(super) api: FakeApi,
+    pub(super) nodes: Nodes,
     events: UnboundedReceiver<Event>,
 }
 
 impl Site {
-    async fn open() -> Self {
+    pub(super) async fn open() -> Self {
         let api = FakeApi::new();
         let (sender, events) = unbounded_channel();
         let options = NodeOptions {
@@ -39,7 +39,7 @@ impl Site {
         Self { api, nodes, events }
     }
 
-    fn facts(&mut self) -> Vec<Fact> {
+    pub(super) fn facts(&mut self) -> Vec<Fact> {
         let mut facts = Vec::new();
         while let Ok(event) = self.events.try_recv() {
             assert_eq!(event.by, Source::Node);
@@ -49,7 +49,7 @@ impl Site {
     }
 }
 
-fn plain() -> Value {
+pub(super) fn plain() -> Value {
     json!({"restartPolicy": "Always", "containers": [{"name": "web", "image": "nginx"}]})
 }
 
