@@ -8,14 +8,17 @@ use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
 use axum::http::Method;
 use axum::http::header::{AUTHORIZATION, HOST, HeaderMap, USER_AGENT};
+use axum::http::uri::PathAndQuery;
 use axum::response::Response;
 use azure_devops::{Call, Caller, Refusal, Secret};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use model::{Fact, Instant};
+use model::event::ScalerRow;
+use model::{Fact, Instant, Millis};
 
 use crate::decoding::{self, Work};
+use crate::faults::{self, Effect, Instead};
 use crate::organization::{Called, Encoded, ScalerRead, Shared};
 use crate::packages::{self, PackageQuery};
 use crate::query::{self, Query};
@@ -23,6 +26,8 @@ use crate::responses;
 use crate::routes::{self, Route};
 use crate::{Hub, Limits, discovery};
 
+/// What the log is told for the status of a request that its caller gave up.
+const NO_ANSWER: u16 = 0;
 /// The longest `User-Agent` that the log keeps.
 const MAX_CALLER: usize = 100;
 
@@ -38,12 +43,80 @@ pub(crate) async fn answer(State(hub): State<Arc<Hub>>, request: Request) -> Res
     let route = routes::find(request.method(), rest);
     // A poll waits for most of a minute: nothing is kept until then that is not needed.
     drop(segments);
-    let asked = Asked::new(&organization, &request, route.as_ref().ok().and_then(Option::as_ref));
-    let answered = answer_organization(&hub, &organization, request, route, asked.scaler_read).await;
+    let known = route.as_ref().ok().and_then(Option::as_ref);
+    let asked = Asked::new(&organization, &request, known);
+    let effect = organization.faults().effect(known, asked.key.as_deref());
+    if let Some(effect) = effect {
+        return Box::pin(answer_otherwise(&hub, &organization, request, route, asked, effect)).await;
+    }
+    let answered = answer_organization(&hub, &organization, request, route, &asked).await;
     if !answered.told {
-        asked.record(&organization, answered.response.status().as_u16());
+        asked.record(&organization, answered.response.status().as_u16(), Vec::new());
     }
     answered.response
+}
+
+/// Answers while a fault is on.
+async fn answer_otherwise(
+    hub: &Hub,
+    organization: &Shared,
+    request: Request,
+    route: Result<Option<Route>, Refusal>,
+    asked: Asked,
+    effect: Effect,
+) -> Response {
+    let due = asked.arrival + effect.delay;
+    let waits = effect.delay > Millis::ZERO || matches!(effect.answer, Some(Instead::Nothing));
+    let until = (!matches!(effect.answer, Some(Instead::Nothing))).then_some(due);
+    let waiting = Waiting { organization, asked: Some(asked) };
+    let removed = waits && !organization.wait(until).await;
+    let asked = waiting.over();
+    let mut rows = Vec::new();
+    let response = match effect.answer {
+        _ if removed => responses::encoded(gone(organization)),
+        Some(Instead::Nothing) => unreachable!("only the organization's end ends this wait"),
+        Some(Instead::Status(status)) => faults::error(status, &origin(hub, request.headers())),
+        Some(Instead::SignInPage) => responses::sign_in_page(),
+        Some(Instead::Before(snapshot)) => {
+            rows = snapshot.rows;
+            responses::encoded(snapshot.answer)
+        }
+        Some(Instead::Malformed) => {
+            // The rows are there, but nobody can read them.
+            let unread = Asked { scaler_read: None, key: None, ..asked.clone() };
+            let answered = answer_organization(hub, organization, request, route, &unread).await;
+            responses::broken_off(answered.response).await
+        }
+        None => {
+            let answered = answer_organization(hub, organization, request, route, &asked).await;
+            if answered.told {
+                return answered.response;
+            }
+            answered.response
+        }
+    };
+    asked.record(organization, response.status().as_u16(), rows);
+    response
+}
+
+/// A request that waits. Whoever gives it up is told to have got no answer.
+struct Waiting<'a> {
+    organization: &'a Shared,
+    asked: Option<Asked>,
+}
+
+impl Waiting<'_> {
+    fn over(mut self) -> Asked {
+        self.asked.take().expect("only this takes it")
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        if let Some(asked) = self.asked.take() {
+            asked.record(self.organization, NO_ANSWER, Vec::new());
+        }
+    }
 }
 
 /// A response, and whether the log was told of it already.
@@ -63,7 +136,7 @@ async fn answer_organization(
     organization: &Shared,
     request: Request,
     route: Result<Option<Route>, Refusal>,
-    scaler_read: Option<ScalerRead>,
+    asked: &Asked,
 ) -> Answered {
     let origin = origin(hub, request.headers());
     let token = presented_token(request.headers());
@@ -76,7 +149,12 @@ async fn answer_organization(
     };
     // Boxed, so that a poll that is held does not keep the room that this needs.
     match Box::pin(understand(request, route, &hub.limits)).await {
-        Ok(Work::Call(call)) => call_service(organization, caller, call, scaler_read).await,
+        Ok(Work::Call(call)) => {
+            if let Some(key) = &asked.key {
+                organization.faults().remember(key, &call);
+            }
+            call_service(organization, caller, call, asked.scaler_read).await
+        }
         Ok(work) => answer_locally(hub, organization, &work, &origin).into(),
         Err(refusal) => responses::refusal(&refusal).into(),
     }
@@ -183,6 +261,7 @@ fn presented_token(headers: &HeaderMap) -> Option<Secret> {
 }
 
 /// What the log gets to know of a request.
+#[derive(Clone)]
 struct Asked {
     arrival: Instant,
     method: Method,
@@ -190,6 +269,8 @@ struct Asked {
     caller: Option<String>,
     /// Set if this is KEDA reading the queue.
     scaler_read: Option<ScalerRead>,
+    /// Path and query of a read of KEDA's.
+    key: Option<Box<str>>,
 }
 
 impl Asked {
@@ -212,15 +293,16 @@ impl Asked {
                 }
                 _ => None,
             },
+            key: keda.then(|| request.uri().path_and_query().map_or("", PathAndQuery::as_str).into()),
         }
     }
 
     /// KEDA's reads are told whatever came of them, other requests if they failed.
-    fn record(self, organization: &Shared, status: u16) {
+    fn record(self, organization: &Shared, status: u16, rows: Vec<ScalerRow>) {
         let now = organization.now();
         if let Some(read) = self.scaler_read {
-            organization.tell(read.fact(now, status, Vec::new()));
-        } else if status >= 300 || status == 203 {
+            organization.tell(read.fact(now, status, rows));
+        } else if status >= 300 || matches!(status, NO_ANSWER | 203) {
             let latency_ms = now.since(self.arrival).0;
             let (method, route) = (self.method.to_string(), self.route.into_owned());
             organization.tell(Fact::Request { method, route, status, latency_ms, caller: self.caller });

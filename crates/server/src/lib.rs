@@ -19,6 +19,7 @@ mod connections;
 mod control;
 mod decoding;
 mod discovery;
+mod faults;
 mod handler;
 mod limits;
 mod organization;

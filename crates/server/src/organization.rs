@@ -11,12 +11,14 @@ use azure_devops::{
 };
 use clock::Clock;
 use model::event::{RequestForm, ScalerRow};
+use model::fault::ServiceFault;
 use model::{Event, Fact, Instant, Source, scenario};
 use tokio::sync::mpsc::UnboundedSender;
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::{Notify, oneshot, watch};
 use tokio::task::JoinHandle;
 
 use crate::Hub;
+use crate::faults::{Faults, Snapshot};
 
 /// What an organisation is made of.
 pub struct NewOrganization {
@@ -59,6 +61,10 @@ pub(crate) struct Shared {
     events: UnboundedSender<Event>,
     /// Never held across an await: whoever locks decides, and lets go.
     state: Mutex<State>,
+    /// Locked before the state, where both are.
+    faults: Mutex<Faults>,
+    /// Turned true when the organisation is removed.
+    closed: watch::Sender<bool>,
     /// Something is due earlier than the task that lets time pass knows.
     earlier: Notify,
     time: Mutex<Option<JoinHandle<()>>>,
@@ -87,7 +93,7 @@ impl State {
 }
 
 /// An answer, ready to be sent.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Encoded {
     pub(crate) status: u16,
     pub(crate) body: Bytes,
@@ -187,6 +193,16 @@ impl Organization {
         self.shared.lock().service.agents()
     }
 
+    /// From here on it answers as the fault says; the fault's times are the caller's to keep.
+    pub fn begin_fault(&self, number: u32, fault: ServiceFault) {
+        self.shared.faults().begin(number, fault, |call| self.shared.snapshot(call));
+    }
+
+    /// From here on this fault is over. Requests that wait because of it wait on.
+    pub fn end_fault(&self, number: u32) {
+        self.shared.faults().end(number);
+    }
+
     /// Takes it off the server. Polls that are held are answered as if it had never been there.
     pub fn remove(&self) {
         self.hub.remove(&self.shared.name);
@@ -213,6 +229,8 @@ impl Shared {
             clock,
             events: new.events,
             state: Mutex::new(state),
+            faults: Mutex::default(),
+            closed: watch::Sender::new(false),
             earlier: Notify::new(),
             time: Mutex::new(None),
         });
@@ -226,8 +244,47 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    pub(crate) fn faults(&self) -> MutexGuard<'_, Faults> {
+        self.faults.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(crate) fn now(&self) -> Instant {
         self.clock.now()
+    }
+
+    /// Waits until an instant, or for ever if there is none. False if the organisation is removed first.
+    pub(crate) async fn wait(&self, until: Option<Instant>) -> bool {
+        let due = async {
+            match until {
+                Some(until) => self.clock.sleep_until(until).await,
+                None => std::future::pending().await,
+            }
+        };
+        let mut closed = self.closed.subscribe();
+        tokio::select! {
+            () = due => true,
+            // An error is impossible: the sender is held by self.
+            _ = closed.wait_for(|closed| *closed) => false,
+        }
+    }
+
+    /// What a read is answered now, with its rows. It is told to nobody.
+    fn snapshot(&self, call: Call) -> Option<Snapshot> {
+        let mut state = self.lock();
+        let now = self.clock.now();
+        let (reply, effects) = state.service.handle(now, call);
+        let snapshot = match reply {
+            Reply::Answer(answer) => {
+                let rows = match &answer {
+                    Answer::JobRequests(list) => state.service.scaler_rows(list),
+                    _ => Vec::new(),
+                };
+                Some(Snapshot { answer: encode(&state.service, &answer), rows })
+            }
+            Reply::Refused(_) | Reply::Held(_) => None,
+        };
+        self.apply(&mut state, now, effects);
+        snapshot
     }
 
     pub(crate) fn tell(&self, fact: Fact) {
@@ -343,6 +400,7 @@ impl Shared {
     pub(crate) fn close(&self) {
         let mut state = self.lock();
         state.closed = true;
+        self.closed.send_replace(true);
         state.waiters.clear();
         drop(state);
         if let Some(task) = self.time.lock().unwrap_or_else(PoisonError::into_inner).take() {

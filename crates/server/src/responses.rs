@@ -2,9 +2,10 @@
 
 use axum::body::{Body, Bytes};
 use axum::http::StatusCode;
-use axum::http::header::{CONTENT_TYPE, HeaderName, HeaderValue, LOCATION, WWW_AUTHENTICATE};
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION, WWW_AUTHENTICATE};
 use axum::response::Response;
 use azure_devops::{BadToken, Refusal};
+use http_body_util::{BodyExt, Collected};
 
 use crate::organization::{Encoded, refused};
 
@@ -76,6 +77,15 @@ pub(crate) fn unauthorized(mode: BadToken, redirect_is_wanted: bool, origin: &st
             response
         }
     }
+}
+
+/// Half of a response's body, with the headers of the whole; an empty one stays as it is.
+pub(crate) async fn broken_off(response: Response) -> Response {
+    let (mut parts, body) = response.into_parts();
+    parts.headers.remove(CONTENT_LENGTH);
+    // Bodies are made here, in memory: they cannot break off by themselves.
+    let whole = body.collect().await.map(Collected::to_bytes).unwrap_or_default();
+    Response::from_parts(parts, Body::from(whole.slice(..whole.len() / 2)))
 }
 
 pub(crate) fn sign_in_page() -> Response {

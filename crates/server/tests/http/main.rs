@@ -3,6 +3,7 @@
 mod access;
 mod client;
 mod discovery;
+mod faults;
 mod keda;
 mod life;
 mod limits;

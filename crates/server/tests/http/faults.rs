@@ -1,0 +1,135 @@
+//! Faults: what clients get while one is on, and what the log is told of it.
+
+use std::time::Duration;
+
+use model::event::RequestForm;
+use model::fault::{NamedAnswer, Route, ServiceAnswer, ServiceFault};
+use model::{Fact, Millis};
+use tokio::io::AsyncWriteExt;
+
+use crate::client::{Served, TOKEN, basic};
+
+const JOBS: &str = "_apis/distributedtask/pools/18/jobrequests";
+const POOLS: &str = "_apis/distributedtask/pools?poolName=keda-pool";
+
+fn fault(route: Route, answer: ServiceAnswer) -> ServiceFault {
+    ServiceFault { from: Millis::ZERO, to: Millis::minutes(1), route, answer: Some(answer), delay: None }
+}
+
+fn read(fact: &Fact) -> Option<(RequestForm, u16, usize, u64)> {
+    match fact {
+        Fact::ScalerRead { form, status, rows, latency_ms, .. } => {
+            Some((*form, *status, rows.len(), *latency_ms))
+        }
+        _ => None,
+    }
+}
+
+#[tokio::test]
+async fn a_status_comes_with_the_body_of_azure_devops_for_its_route_alone() {
+    let mut served = Served::start().await;
+    served.organization.begin_fault(0, fault(Route::JobRequests, ServiceAnswer::Status(503)));
+    let answer = served.keda(JOBS).await;
+    assert_eq!(answer.status, 503);
+    assert_eq!(answer.json()["message"], "Service Unavailable");
+    assert!(answer.json()["typeKey"].is_string());
+    assert_eq!(served.event(read).await.1, 503);
+    assert_eq!(served.keda(POOLS).await.status, 200);
+    served.organization.end_fault(0);
+    assert_eq!(served.keda(JOBS).await.status, 200);
+    assert_eq!(served.event(read).await.1, 200);
+}
+
+#[tokio::test]
+async fn a_401_is_challenged_and_the_sign_in_page_is_html() {
+    let mut served = Served::start().await;
+    served.organization.begin_fault(0, fault(Route::All, ServiceAnswer::Status(401)));
+    let answer = served.keda(JOBS).await;
+    assert_eq!(answer.status, 401);
+    assert!(answer.header("www-authenticate").is_some());
+    served.organization.end_fault(0);
+    served.organization.begin_fault(1, fault(Route::All, ServiceAnswer::Named(NamedAnswer::SignInPage)));
+    let answer = served.keda(JOBS).await;
+    assert_eq!((answer.status, answer.header("content-type")), (203, Some("text/html; charset=utf-8")));
+    assert_eq!(served.event(read).await.1, 401);
+    assert_eq!(served.event(read).await.1, 203);
+}
+
+#[tokio::test]
+async fn a_malformed_answer_breaks_off_and_has_no_rows() {
+    let mut served = Served::start().await;
+    served.define("ci", 3);
+    served.organization.queue_build("ci").expect("a build");
+    let whole = served.get(JOBS).await.body;
+    served
+        .organization
+        .begin_fault(0, fault(Route::JobRequests, ServiceAnswer::Named(NamedAnswer::Malformed)));
+    let broken = served.keda(JOBS).await;
+    assert_eq!(broken.status, 200);
+    assert_eq!(broken.body, whole[..whole.len() / 2]);
+    let (_, status, rows, _) = served.event(read).await;
+    assert_eq!((status, rows), (200, 0));
+}
+
+#[tokio::test]
+async fn a_stale_answer_is_the_one_of_the_beginning() {
+    let mut served = Served::start().await;
+    served.define("ci", 2);
+    served.keda(JOBS).await;
+    served.organization.begin_fault(0, fault(Route::JobRequests, ServiceAnswer::Named(NamedAnswer::Stale)));
+    served.organization.queue_build("ci").expect("a build");
+    assert_eq!(served.keda(JOBS).await.json()["count"], 0);
+    assert_eq!(served.get(JOBS).await.json()["count"], 2, "only KEDA is told of the past");
+    served.organization.end_fault(0);
+    assert_eq!(served.keda(JOBS).await.json()["count"], 2);
+    let mut rows = Vec::new();
+    for _ in 0..3 {
+        rows.push(served.event(read).await.2);
+    }
+    assert_eq!(rows, [0, 0, 2]);
+}
+
+#[tokio::test]
+async fn a_delay_is_scenario_time_and_what_is_read_is_of_its_end() {
+    let mut served = Served::at_speed(20).await;
+    served.define("ci", 1);
+    let late = ServiceFault {
+        delay: Some(Millis::seconds(4)),
+        answer: None,
+        ..fault(Route::JobRequests, ServiceAnswer::Status(500))
+    };
+    served.organization.begin_fault(0, late);
+    let later = async {
+        clock::wall::pause(Duration::from_millis(50)).await;
+        served.organization.queue_build("ci").expect("a build");
+    };
+    let (answer, ()) = tokio::join!(served.keda(JOBS), later);
+    assert_eq!(answer.json()["count"], 1);
+    let (_, status, rows, latency) = served.event(read).await;
+    assert_eq!((status, rows), (200, 1));
+    assert!(latency >= 4000, "{latency}");
+}
+
+#[tokio::test]
+async fn who_is_not_answered_gives_up_and_the_log_says_so() {
+    let mut served = Served::start().await;
+    served.organization.begin_fault(0, fault(Route::JobRequests, ServiceAnswer::Named(NamedAnswer::Hang)));
+    let mut stream = served.connect().await;
+    let authorization = basic("", TOKEN);
+    let request = format!(
+        "GET /acme/{JOBS} HTTP/1.1\r\nHost: a\r\n{authorization}\r\nUser-Agent: Go-http-client/1.1\r\n\r\n"
+    );
+    stream.write_all(request.as_bytes()).await.expect("sent");
+    clock::wall::pause(Duration::from_millis(100)).await;
+    drop(stream);
+    let (_, status, rows, _) = served.event(read).await;
+    assert_eq!((status, rows), (0, 0));
+    // Nobody waits for the rest of the organisation's life.
+    let hangs = served.keda(JOBS);
+    let end = async {
+        clock::wall::pause(Duration::from_millis(50)).await;
+        served.organization.remove();
+    };
+    let (answer, ()) = tokio::join!(hangs, end);
+    assert_eq!(answer.status, 404);
+}
