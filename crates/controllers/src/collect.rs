@@ -165,6 +165,7 @@ impl Cluster {
             };
             let collected = owner_is_going && !pod.orphan;
             self.free_if_orphaned(now, id);
+            self.plan_unscheduled_collection(now, id);
             if collected {
                 self.collect_pods(now, &[id]);
             }

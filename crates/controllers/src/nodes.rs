@@ -204,13 +204,28 @@ impl Cluster {
         self.plan_node_collection(now, id);
     }
 
-    fn plan_node_collection(&mut self, now: Instant, id: NodeId) {
-        if !self.manager.up {
-            return;
-        }
+    /// When the collector of pods looks next.
+    fn next_collection(&self, now: Instant) -> Instant {
         let looks = now.since(self.manager.since).0 / POD_GC.0 + 1;
-        let at = self.manager.since + Millis(looks * POD_GC.0) + POD_GC_QUARANTINE;
-        self.manager_timer(at, Timer::CollectNode(id));
+        self.manager.since + Millis(looks * POD_GC.0)
+    }
+
+    fn plan_node_collection(&mut self, now: Instant, id: NodeId) {
+        if self.manager.up {
+            let at = self.next_collection(now) + POD_GC_QUARANTINE;
+            self.manager_timer(at, Timer::CollectNode(id));
+        }
+    }
+
+    /// A pod that is being deleted and never had a node is only kept by a finalizer: it fails at the next look.
+    ///
+    /// Source: `gcUnscheduledTerminating`.
+    pub(crate) fn plan_unscheduled_collection(&mut self, now: Instant, id: PodId) {
+        let waits = |pod: &crate::Pod| pod.node.is_none() && pod.is_terminating();
+        if self.manager.up && self.pod(id).is_some_and(waits) {
+            let at = self.next_collection(now);
+            self.manager_timer(at, Timer::Abandon(id));
+        }
     }
 
     pub(crate) fn collect_node(&mut self, now: Instant, id: NodeId) {
@@ -223,12 +238,14 @@ impl Cluster {
 
     /// A pod whose node is gone fails and is removed.
     pub(crate) fn abandon(&mut self, now: Instant, id: PodId, out: &mut Vec<Action>) {
+        let Some(owner) = self.pod(id).map(|pod| pod.owner) else { return };
         self.change_pod(id, |pod| {
             if !pod.phase.is_terminal() {
                 pod.phase = Phase::Failed;
             }
         });
         self.tell_status(id, out);
+        self.pod_changed(now, owner);
         self.delete_pod(now, id, Some(Millis::ZERO), out);
     }
 

@@ -192,6 +192,7 @@ impl Cluster {
         }
         self.pod_changed(now, owner);
         self.free_if_orphaned(now, id);
+        self.plan_unscheduled_collection(now, id);
     }
 
     /// A kubelet is done with a pod that is being deleted, and removes its object: delete without grace.

@@ -82,3 +82,17 @@ fn a_pod_deleted_while_it_waits_is_gone_at_once() {
     assert_eq!(trial.pods(), [PodId(0)]);
     assert_eq!(trial.terminating(), [0_u64; 0]);
 }
+
+#[test]
+fn a_jobs_pod_deleted_while_it_waits_fails_at_the_next_look_of_the_collector() {
+    let mut trial = Trial::new(1, &[1]);
+    trial.deployment(1);
+    trial.run_for(5);
+    trial.job(JobSpec { replacement: crate::PodReplacement::Failed, ..JobSpec::default() });
+    trial.run_for(1);
+    trial.with(|cluster, now, out| cluster.delete_pod(now, PodId(1), None, out));
+    trial.run_for(10);
+    assert_eq!(trial.pods(), [PodId(0), PodId(1)]);
+    trial.run_for(30);
+    assert_eq!(trial.pods(), [PodId(0), PodId(2)]);
+}
