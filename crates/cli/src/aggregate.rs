@@ -1,11 +1,15 @@
 //! Repetitions of one scenario on one KEDA version, read as one.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
 
 use serde::Serialize;
 use verifier::{Aggregate, Report, RuleShare, Verdict};
+
+use crate::sweep::{Sweep, sweep};
+
+/// How many breaches of a rule are listed.
+const MOST_BREACHES: usize = 10;
 
 /// The runs of one scenario on one version.
 #[derive(Debug, Serialize)]
@@ -16,6 +20,9 @@ pub(crate) struct Group {
     /// What they come to together, if there is more than one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) aggregate: Option<Aggregate>,
+    /// How their measured values are spread, if there is more than one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) sweep: Option<Sweep>,
 }
 
 /// Sorts reports into groups, in the order in which they first come.
@@ -26,13 +33,14 @@ pub(crate) fn group(reports: Vec<Report>) -> Vec<Group> {
         let keda = report.run.versions.get("keda").cloned().unwrap_or_default();
         match groups.iter_mut().find(|group| group.scenario == scenario && group.keda == keda) {
             Some(group) => group.reports.push(report),
-            None => groups.push(Group { scenario, keda, reports: vec![report], aggregate: None }),
+            None => groups.push(Group { scenario, keda, reports: vec![report], aggregate: None, sweep: None }),
         }
     }
     for group in &mut groups {
         group.reports.sort_by_key(|report| report.run.repetition);
         if group.reports.len() > 1 {
             group.aggregate = Some(verifier::aggregate(&group.reports));
+            group.sweep = sweep(&group.reports);
         }
     }
     groups
@@ -83,13 +91,9 @@ fn table(group: &Group, aggregate: &Aggregate, reports: &[Report]) -> String {
     for share in &aggregate.rules {
         rule(&mut text, share, aggregate.runs, reports);
     }
-    let mut peaks: BTreeMap<u32, u32> = BTreeMap::new();
-    for report in reports {
-        let peak = report.measurements.peak.as_ref().map_or(0, |peak| peak.replicas);
-        *peaks.entry(peak).or_default() += 1;
+    if let Some(sweep) = &group.sweep {
+        text.push_str(&sweep.render());
     }
-    let peaks: Vec<_> = peaks.iter().map(|(peak, runs)| format!("{peak} in {runs} runs")).collect();
-    let _ = writeln!(text, "  peak replicas: {}", peaks.join(", "));
     text
 }
 
@@ -103,6 +107,10 @@ fn rule(text: &mut String, share: &RuleShare, of: u32, reports: &[Report]) {
         findings.map(|finding| (report.run.repetition, finding))
     });
     for (at, (repetition, finding)) in breaches.enumerate() {
+        if at == MOST_BREACHES {
+            let _ = writeln!(text, "    and more, in the JSON");
+            break;
+        }
         if at == 0 {
             let _ = writeln!(text, "    bound: {}", finding.bound);
             let _ = writeln!(text, "    such as: {}", finding.because);

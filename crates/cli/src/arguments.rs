@@ -1,13 +1,14 @@
 //! The command line.
 
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::builder::RangedI64ValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use cluster::local::{DEFAULT_KEDA, DEFAULT_SPEED, MAXIMUM_SPEED, check_version};
+use model::Millis;
 use model::rules::{MOST_NODES, MOST_PODS_PER_NODE};
-use runner::batch::DEFAULT_PARALLEL;
 
 /// Proves a KEDA-scaled Azure DevOps agent pool before production.
 #[derive(Debug, Parser)]
@@ -36,6 +37,23 @@ fn parallel(text: &str) -> Result<usize, String> {
     text.parse().ok().filter(|&runs| runs > 0).ok_or_else(|| "write a number above zero".to_owned())
 }
 
+/// The most seeds at once.
+const MOST_SEEDS: u64 = 10_000_000;
+
+/// `N`, or `N..M` with both ends included.
+fn seeds(text: &str) -> Result<(u64, u64), String> {
+    let number = |text: &str| text.parse::<u64>().map_err(|error| format!("`{text}`: {error}"));
+    let (first, last) = match text.split_once("..") {
+        Some((first, last)) => (number(first)?, number(last.trim_start_matches('='))?),
+        None => (number(text)?, number(text)?),
+    };
+    match last.checked_sub(first) {
+        None => Err(format!("{last} comes before {first}")),
+        Some(more) if more >= MOST_SEEDS => Err(format!("at most {MOST_SEEDS} seeds at once")),
+        Some(_) => Ok((first, last)),
+    }
+}
+
 /// When to use colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Colour {
@@ -53,6 +71,10 @@ pub(crate) enum Command {
     Run(RunArguments),
     /// Judge a saved event log.
     Verify(VerifyArguments),
+    /// Say for each read of the queue which jobs count, and for each step of the replicas why.
+    Explain(ExplainArguments),
+    /// Line up two logs of the same scenario: the same steps, and how far apart in time?
+    Diff(DiffArguments),
     /// Serve a fake Azure DevOps organisation.
     Serve(ServeArguments),
     /// Local clusters: real Kubernetes and KEDA as plain processes.
@@ -80,7 +102,7 @@ pub(crate) struct RunArguments {
     #[arg(required = true, value_name = "SCENARIO")]
     pub(crate) scenarios: Vec<PathBuf>,
     /// Where to run them.
-    #[arg(long, value_enum)]
+    #[arg(long, value_enum, default_value_t = Engine::Sim)]
     pub(crate) on: Engine,
     /// KEDA's versions instead of the scenario's, separated by commas.
     #[arg(long, value_name = "VERSION", value_delimiter = ',', value_parser = keda_version)]
@@ -91,12 +113,20 @@ pub(crate) struct RunArguments {
     /// How often each scenario is run.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub(crate) repeat: u32,
-    /// How many runs live side by side on one control plane.
-    #[arg(long, value_name = "N", default_value_t = DEFAULT_PARALLEL, value_parser = parallel)]
-    pub(crate) parallel: usize,
-    /// The seed of every random choice of ours; further repetitions have the next ones.
-    #[arg(long, default_value_t = 1)]
-    pub(crate) seed: u64,
+    /// How many runs live side by side on one control plane [default: 10].
+    #[arg(long, value_name = "N", value_parser = parallel)]
+    pub(crate) parallel: Option<usize>,
+    /// The seed of every random choice of ours, further repetitions have the next ones; or a range of
+    /// seeds, both ends included, each of which is simulated.
+    #[arg(long, value_name = "N|N..M", default_value = "1", value_parser = seeds)]
+    pub(crate) seed: (u64, u64),
+    /// How many simulations run at the same time [default: one for each processor].
+    #[arg(short, long, value_name = "N")]
+    pub(crate) jobs: Option<NonZeroUsize>,
+    /// The log of a real run of the same scenario: the simulation takes over when KEDA polled, when the HPA
+    /// read and which pods were deleted, which are chance, so that the rest can be compared.
+    #[arg(long, value_name = "LOG")]
+    pub(crate) align: Option<PathBuf>,
     /// A cluster that `cluster up` started, instead of one of the run's own.
     #[arg(long, value_name = "NAME")]
     pub(crate) cluster: Option<String>,
@@ -116,8 +146,19 @@ pub(crate) struct RunArguments {
     pub(crate) output: Output,
 }
 
+impl RunArguments {
+    /// The seeds of the repetitions.
+    pub(crate) fn seeds(&self) -> impl Iterator<Item = u64> + use<> {
+        let (first, last) = self.seed;
+        let repeat = u64::from(self.repeat) - 1;
+        (first..=last).chain((1..=repeat).map(move |more| last.wrapping_add(more)))
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Engine {
+    /// Simulated: KEDA, Kubernetes and the agents in virtual time, in milliseconds.
+    Sim,
     /// Real Kubernetes and KEDA as local processes, with fake nodes.
     Local,
 }
@@ -135,6 +176,35 @@ pub(crate) struct VerifyArguments {
     /// The log, `events.jsonl` of a run; `-` is standard input.
     #[arg(value_name = "LOG")]
     pub(crate) log: PathBuf,
+    /// What to print.
+    #[arg(short, long, value_enum, default_value_t = Output::Text)]
+    pub(crate) output: Output,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExplainArguments {
+    /// The log, `events.jsonl` of a run; `-` is standard input.
+    #[arg(value_name = "LOG")]
+    pub(crate) log: PathBuf,
+    /// The state at this moment of the run and the last decisions before it, such as `2m30s`.
+    #[arg(long, value_name = "TIME")]
+    pub(crate) at: Option<Millis>,
+    /// What to print.
+    #[arg(short, long, value_enum, default_value_t = Output::Text)]
+    pub(crate) output: Output,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DiffArguments {
+    /// The first log, usually of the real thing.
+    #[arg(value_name = "A")]
+    pub(crate) a: PathBuf,
+    /// The second log, usually of the simulation.
+    #[arg(value_name = "B")]
+    pub(crate) b: PathBuf,
+    /// How far apart the same step may be.
+    #[arg(long, value_name = "TIME", default_value = "2s")]
+    pub(crate) within: Millis,
     /// What to print.
     #[arg(short, long, value_enum, default_value_t = Output::Text)]
     pub(crate) output: Output,

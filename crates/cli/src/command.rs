@@ -4,9 +4,11 @@
 mod agent;
 mod check;
 mod cluster;
+mod compare;
 mod package;
 mod run;
 mod serve;
+mod simulate;
 mod verify;
 
 use std::future::Future;
@@ -17,7 +19,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use tokio::sync::watch;
 
-use crate::arguments::{Arguments, Colour, Command};
+use crate::arguments::{Arguments, Colour, Command, Engine};
 use crate::exit::{Exit, Failure};
 
 /// What a command comes to.
@@ -48,8 +50,11 @@ pub(crate) fn main() -> ExitCode {
 
 fn dispatch(command: Command, colour: Colour) -> Outcome {
     match command {
+        Command::Run(arguments) if arguments.on == Engine::Sim => simulate::simulate(&arguments, colour),
         Command::Run(arguments) => block_on(run::run(arguments, colour)),
         Command::Verify(arguments) => verify::verify(&arguments, colour),
+        Command::Explain(arguments) => compare::explain(&arguments, colour),
+        Command::Diff(arguments) => compare::diff(&arguments, colour),
         Command::Serve(arguments) => block_on(serve::serve(arguments)),
         Command::Cluster { command } => block_on(cluster::cluster(command)),
         Command::Check { command } => block_on(check::check(command)),

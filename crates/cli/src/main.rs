@@ -9,6 +9,7 @@ mod command;
 mod exit;
 mod problems;
 mod progress;
+mod sweep;
 
 use std::process::ExitCode;
 

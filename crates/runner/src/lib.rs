@@ -9,9 +9,12 @@ pub mod batch;
 pub mod case;
 pub mod engine;
 pub mod entrypoint;
+mod faults;
+pub mod filled;
 pub mod plan;
 pub mod recorder;
 pub mod run;
+pub mod sim;
 pub mod state;
 
 pub use run::new_token;

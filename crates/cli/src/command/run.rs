@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use cluster::local::{self, DEFAULT_SPEED, LocalError, Progress, Step};
 use model::scenario::Substitute;
-use runner::batch::{Batch, Ended, Finished};
+use runner::batch::{Batch, DEFAULT_PARALLEL, Ended, Finished};
 use runner::case::{self, CaseError, Overrides, Prepared};
 use runner::run::REPORT;
 use serde::Serialize;
@@ -22,6 +22,9 @@ use crate::problems;
 use crate::progress::Live;
 
 pub(crate) async fn run(arguments: RunArguments, colour: Colour) -> Outcome {
+    if let Some(flag) = for_the_twin(&arguments) {
+        return Err(Failure::usage(format!("{flag} is for simulations: leave `--on local` away")));
+    }
     let cases = prepare(&arguments, colour)?;
     let cache = local::cache()?;
     let (keda, speed) = versions(&arguments, &cache)?;
@@ -29,16 +32,16 @@ pub(crate) async fn run(arguments: RunArguments, colour: Colour) -> Outcome {
         cases,
         keda,
         repeat: arguments.repeat,
-        seed: arguments.seed,
+        seed: arguments.seed.0,
         speed,
-        parallel: arguments.parallel,
+        parallel: arguments.parallel.unwrap_or(DEFAULT_PARALLEL),
         cluster: arguments.cluster.clone(),
         cache,
         out: arguments.out.clone(),
         replay_options: replay_options(&arguments),
         packages: vec![package()?],
     };
-    no_two_alike(&batch)?;
+    no_two_alike(&batch.cases, &batch.keda)?;
     make_folder(&arguments.out)?;
     let live = Live::new(batch.runs());
     let interrupted = interruption();
@@ -53,8 +56,18 @@ pub(crate) async fn run(arguments: RunArguments, colour: Colour) -> Outcome {
     Ok(if *interrupted.borrow() { Exit::Interrupted } else { exit })
 }
 
+/// A flag that means nothing to a real cluster.
+fn for_the_twin(arguments: &RunArguments) -> Option<&'static str> {
+    let given = [
+        ("a range of seeds", arguments.seed.0 != arguments.seed.1),
+        ("--jobs", arguments.jobs.is_some()),
+        ("--align", arguments.align.is_some()),
+    ];
+    given.into_iter().find_map(|(flag, given)| given.then_some(flag))
+}
+
 /// Reads every scenario; all mistakes of all files are told at once.
-fn prepare(arguments: &RunArguments, colour: Colour) -> Result<Vec<Prepared>, Failure> {
+pub(super) fn prepare(arguments: &RunArguments, colour: Colour) -> Result<Vec<Prepared>, Failure> {
     let overrides = Overrides {
         manifests: arguments.manifest.clone(),
         substitute: substitutions(&arguments.substitute)?,
@@ -133,21 +146,21 @@ fn versions(arguments: &RunArguments, cache: &Path) -> Result<(Vec<String>, u32)
 }
 
 /// What else a single repetition needs on its command line.
-fn replay_options(arguments: &RunArguments) -> Vec<String> {
+pub(super) fn replay_options(arguments: &RunArguments) -> Vec<String> {
     let manifests = arguments.manifest.iter().map(|file| ("--manifest", file.display().to_string()));
     let substitutes = arguments.substitute.iter().map(|given| ("--substitute", given.clone()));
     manifests.chain(substitutes).flat_map(|(flag, value)| [flag.to_owned(), value]).collect()
 }
 
-fn make_folder(path: &Path) -> Result<(), Failure> {
+pub(super) fn make_folder(path: &Path) -> Result<(), Failure> {
     std::fs::create_dir_all(path)
         .map_err(|error| Failure::environment(format!("cannot make the folder {}: {error}", path.display())))
 }
 
 /// Each run's folder is named after its scenario and version.
-fn no_two_alike(batch: &Batch) -> Result<(), Failure> {
-    let mut names: Vec<&str> = batch.cases.iter().map(|case| case.scenario.name.as_str()).collect();
-    let mut versions: Vec<&str> = batch.keda.iter().map(String::as_str).collect();
+pub(super) fn no_two_alike(cases: &[Prepared], keda: &[String]) -> Result<(), Failure> {
+    let mut names: Vec<&str> = cases.iter().map(|case| case.scenario.name.as_str()).collect();
+    let mut versions: Vec<&str> = keda.iter().map(String::as_str).collect();
     for (what, all) in [("a scenario named", &mut names), ("KEDA", &mut versions)] {
         all.sort_unstable();
         if let Some(twice) = all.windows(2).find(|pair| pair[0] == pair[1]) {
@@ -159,7 +172,7 @@ fn no_two_alike(batch: &Batch) -> Result<(), Failure> {
 
 /// What did not come to a report.
 #[derive(Debug, Serialize)]
-struct NotRun {
+pub(super) struct NotRun {
     /// The scenario; none if nothing could be run on this version.
     scenario: Option<String>,
     keda: String,
@@ -189,7 +202,18 @@ fn report(arguments: &RunArguments, ended: &Ended, colour: Colour) -> Outcome {
     for group in &groups {
         group.write(&arguments.out).map_err(Failure::environment)?;
     }
-    match arguments.output {
+    print_groups(&groups, &failures, arguments.output, colour)?;
+    Ok(if failures.is_empty() { worst(&groups) } else { Exit::Environment })
+}
+
+/// Prints what came of everything, for people or for programs.
+pub(super) fn print_groups(
+    groups: &[Group],
+    failures: &[NotRun],
+    output: Output,
+    colour: Colour,
+) -> Result<(), Failure> {
+    match output {
         Output::Json => {
             let all = serde_json::json!({ "format": 1, "groups": groups, "failures": failures });
             print(&format!("{}\n", to_json(&all)?));
@@ -199,10 +223,10 @@ fn report(arguments: &RunArguments, ended: &Ended, colour: Colour) -> Outcome {
             groups.iter().for_each(|group| print(&format!("{}\n", group.render(width(), colour))));
         }
     }
-    for NotRun { scenario, keda, error } in &failures {
+    for NotRun { scenario, keda, error } in failures {
         eprintln!("error: {} on KEDA {keda}: {error}", scenario.as_deref().unwrap_or("nothing was run"));
     }
-    Ok(if failures.is_empty() { worst(&groups) } else { Exit::Environment })
+    Ok(())
 }
 
 /// The report on a run, written beside its log.
@@ -216,7 +240,7 @@ fn judged(run: &Finished) -> Result<Report, String> {
 }
 
 /// The exit code of everything together: any finding counts before anything inconclusive.
-fn worst(groups: &[Group]) -> Exit {
+pub(super) fn worst(groups: &[Group]) -> Exit {
     let exits: Vec<_> = groups.iter().filter_map(Group::verdict).map(exit_of).collect();
     let worst = [Exit::Findings, Exit::Inconclusive].into_iter().find(|exit| exits.contains(exit));
     // No run at all has shown nothing.

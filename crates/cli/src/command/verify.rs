@@ -3,6 +3,7 @@
 use std::io::{IsTerminal, Read};
 use std::path::Path;
 
+use model::Event;
 use verifier::{Report, Verdict};
 
 use super::{Outcome, has_colour, print, width};
@@ -20,6 +21,11 @@ pub(crate) fn verify(arguments: &VerifyArguments, colour: Colour) -> Outcome {
 
 /// Reads a log and judges it.
 pub(crate) fn judge(log: &Path) -> Result<Report, Failure> {
+    Ok(verifier::verify(read_events(log)?))
+}
+
+/// The events of a log.
+pub(crate) fn read_events(log: &Path) -> Result<Vec<Event>, Failure> {
     let mut text = Vec::new();
     let read = if log == Path::new("-") {
         std::io::stdin().read_to_end(&mut text).map(|_| ())
@@ -27,9 +33,8 @@ pub(crate) fn judge(log: &Path) -> Result<Report, Failure> {
         std::fs::read(log).map(|bytes| text = bytes)
     };
     read.map_err(|error| Failure::usage(format!("cannot read {}: {error}", log.display())))?;
-    let events = verifier::read_log(&String::from_utf8_lossy(&text))
-        .map_err(|error| Failure::usage(format!("{}:{}: {}", log.display(), error.line, error.because)))?;
-    Ok(verifier::verify(events))
+    verifier::read_log(&String::from_utf8_lossy(&text))
+        .map_err(|error| Failure::usage(format!("{}:{}: {}", log.display(), error.line, error.because)))
 }
 
 pub(crate) fn to_json<T: serde::Serialize>(value: &T) -> Result<String, Failure> {

@@ -13,7 +13,10 @@ const FAILED: u16 = 500;
 impl World<'_> {
     pub(super) fn advance_hpa(&mut self) {
         let view = self.hpa_view();
-        self.operator.seen = self.scaled.map(|workload| self.cluster.workload(workload).version());
+        // A retry goes by the version that it has read itself.
+        if self.operator.hpa.as_ref().is_some_and(|hpa| !hpa.is_syncing()) {
+            self.operator.seen = self.scaled.map(|workload| self.cluster.workload(workload).version());
+        }
         let mut actions = std::mem::take(&mut self.operator.hpa_actions);
         if let Some(hpa) = &mut self.operator.hpa {
             hpa.advance(self.now, view.as_ref(), &mut actions);
