@@ -124,7 +124,7 @@ impl Trial {
             let Some(next) = next.filter(|next| *next <= end) else { break };
             assert!(next >= self.now, "time goes on");
             self.now = next;
-            self.with(|cluster, now, out| cluster.advance(now, out));
+            self.with(Cluster::advance);
             while let Some(entry) = self.kubelets.first_entry().filter(|entry| entry.key().0 <= self.now) {
                 let ((_, pod, _), what) = entry.remove_entry();
                 self.kubelet(pod, what);
