@@ -24,13 +24,13 @@ mod strategy;
 #[cfg(test)]
 mod tests;
 
-pub use action::{Action, ApiCall, Condition, Event, Status};
+pub use action::{Action, ApiCall, CheckFailure, Condition, Event, Status, condition_message};
 pub use bounds::Bounds;
 pub use client::{BURST, ClientBucket, QPS};
 pub use combine::{Asked, Calculation, Reading, combine};
 pub use counts::{Counts, Finished, JobView, Pending, PodConditions, PodPhase, PodView, count};
 pub use history::{DEFAULT_HISTORY_LIMIT, HistoryLimits, beyond_limit, rolled_out};
-pub use machine::{FIRST_RETRY, Input, LONGEST_RETRY, Machine, Operator};
+pub use machine::{Input, Machine, Operator};
 pub use object::{
     DEFAULT_RESTART_POLICY, EXCLUDED_LABELS, GENERATION, JobMetadata, NAME_LABEL, PAUSED, Revision, Rollout,
     Settings, Source, job_metadata,

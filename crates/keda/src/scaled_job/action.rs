@@ -1,5 +1,6 @@
 //! The words between the ScaledJob machine and whoever runs it.
 
+use std::fmt;
 use std::sync::Arc;
 
 use super::OperatorPanics;
@@ -101,8 +102,8 @@ pub enum Status {
     Unknown,
 }
 
-/// An event about a ScaledJob.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// An event about a ScaledJob. Displayed, it is KEDA's message.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
     /// A loop was started where there was none.
     ScalersStarted,
@@ -111,11 +112,13 @@ pub enum Event {
     /// A reconcile made it ready.
     Ready,
     /// A reconcile failed.
-    CheckFailed,
-    /// A trigger could not be read.
+    CheckFailed(CheckFailure),
+    /// A trigger could not be read, or the scalers not be made.
     ScalerFailed {
-        /// The trigger's place.
-        trigger: usize,
+        /// The trigger's place; nothing if the scalers could not be made.
+        trigger: Option<usize>,
+        /// The error.
+        error: String,
     },
     /// So many Jobs were created; until 2.20, so many were wanted.
     JobsCreated {
@@ -140,21 +143,35 @@ pub enum Event {
         /// How many.
         number: u64,
     },
-    /// A rollout has deleted them.
-    RolloutCompleted,
+    /// A rollout has deleted so many Jobs.
+    RolloutCompleted {
+        /// How many.
+        number: u64,
+    },
     /// A rollout could not delete a Job.
     RolloutFailed,
+}
+
+/// Why a reconcile failed (K:controllers/keda/scaledjob_controller.go, `reconcileScaledJob`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CheckFailure {
+    /// The scalers could not be made.
+    Scalers,
+    /// A trigger has a metricType.
+    MetricType,
+    /// A Job of an earlier generation could not be deleted.
+    Deletion,
 }
 
 impl Event {
     /// Its reason (K:pkg/eventreason/eventreason.go).
     #[must_use]
-    pub fn reason(self) -> &'static str {
+    pub fn reason(&self) -> &'static str {
         match self {
             Self::ScalersStarted => "KEDAScalersStarted",
             Self::ScalersStopped => "KEDAScalersStopped",
             Self::Ready => "ScaledJobReady",
-            Self::CheckFailed => "ScaledJobCheckFailed",
+            Self::CheckFailed(_) => "ScaledJobCheckFailed",
             Self::ScalerFailed { .. } => "KEDAScalerFailed",
             Self::JobsCreated { .. } => "KEDAJobsCreated",
             Self::JobCreateFailed { .. } => "KEDAJobCreateFailed",
@@ -163,8 +180,90 @@ impl Event {
             Self::Paused => "ScaledJobPaused",
             Self::Unpaused => "ScaledJobUnpaused",
             Self::RolloutStarted { .. } => "ScaledJobRolloutCleanupStarted",
-            Self::RolloutCompleted => "ScaledJobRolloutCleanupCompleted",
+            Self::RolloutCompleted { .. } => "ScaledJobRolloutCleanupCompleted",
             Self::RolloutFailed => "ScaledJobRolloutCleanupFailed",
         }
+    }
+
+    /// Whether it is a warning.
+    #[must_use]
+    pub fn is_warning(&self) -> bool {
+        matches!(
+            self,
+            Self::CheckFailed(_)
+                | Self::ScalerFailed { .. }
+                | Self::JobCreateFailed { .. }
+                | Self::RolloutFailed
+        )
+    }
+}
+
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const OF_EARLIER: &str = "jobs owned by the previous version of the scaledJob";
+        match self {
+            Self::ScalersStarted => f.write_str("Started scalers watch"),
+            Self::ScalersStopped => f.write_str("Stopped scalers watch"),
+            Self::Ready => f.write_str("ScaledJob is ready for scaling"),
+            Self::CheckFailed(failure) => f.write_str(failure.message()),
+            Self::ScalerFailed { error, .. } => f.write_str(error),
+            Self::JobsCreated { number } => write!(f, "Created {number} jobs"),
+            Self::JobCreateFailed { .. } => f.write_str("Failed to create job"),
+            Self::Active => f.write_str(ACTIVE),
+            Self::Inactive => f.write_str(INACTIVE),
+            Self::Paused => f.write_str(PAUSED),
+            Self::Unpaused => f.write_str(UNPAUSED),
+            Self::RolloutStarted { number } => write!(f, "Deleting {number} {OF_EARLIER}"),
+            Self::RolloutCompleted { number } => write!(f, "Deleted {number} {OF_EARLIER}"),
+            Self::RolloutFailed => f.write_str("Failed to delete job"),
+        }
+    }
+}
+
+impl CheckFailure {
+    /// KEDA's message.
+    #[must_use]
+    pub fn message(self) -> &'static str {
+        match self {
+            Self::Scalers => "Failed to ensure ScaledJob is correctly created",
+            Self::MetricType => "Cannot set metricType in ScaledJob triggers",
+            Self::Deletion => "Not able to delete job",
+        }
+    }
+}
+
+const ACTIVE: &str = "Scaling is performed because triggers are active";
+const INACTIVE: &str = "Scaling is not performed because triggers are not active";
+const PAUSED: &str = "ScaledJob is paused";
+const UNPAUSED: &str = "ScaledJob is unpaused";
+
+/// KEDA's message beside a condition's reason; empty where it depends on more than the reason.
+#[must_use]
+pub fn condition_message(reason: &str) -> &'static str {
+    match reason {
+        "ScaledJobReady" => "ScaledJob is defined correctly and is ready for scaling",
+        "PartialTriggerError" => "Some triggers defined in ScaledJob are not working correctly",
+        "TriggerError" => "Triggers defined in ScaledJob are not working correctly",
+        "UnknownState" => "ScaledJob check failed",
+        "ScalerActive" => ACTIVE,
+        "ScalerNotActive" => INACTIVE,
+        "ScaledJobPaused" => PAUSED,
+        "ScaledJobUnpaused" => UNPAUSED,
+        _ => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_have_a_reason_a_kind_and_a_message() {
+        let event = Event::JobsCreated { number: 3 };
+        assert_eq!((event.reason(), event.is_warning()), ("KEDAJobsCreated", false));
+        assert_eq!(event.to_string(), "Created 3 jobs");
+        let event = Event::CheckFailed(CheckFailure::MetricType);
+        assert_eq!((event.reason(), event.is_warning()), ("ScaledJobCheckFailed", true));
+        assert_eq!(event.to_string(), "Cannot set metricType in ScaledJob triggers");
     }
 }

@@ -14,8 +14,6 @@ mod reconcile;
 #[cfg(test)]
 mod tests;
 
-pub use reconcile::{FIRST_RETRY, LONGEST_RETRY};
-
 use std::collections::VecDeque;
 use std::sync::Arc;
 

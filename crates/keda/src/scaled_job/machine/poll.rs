@@ -65,6 +65,9 @@ impl Machine {
 
     /// Something about the scalers is known.
     pub(super) fn take(&mut self, outcome: Outcome, turn: &mut Turn<'_>) {
+        if let Outcome::Obtained { result: Err(error), .. } = &outcome {
+            turn.event(Event::ScalerFailed { trigger: None, error: error.clone() });
+        }
         match outcome {
             Outcome::Obtained { task: Task::Reconcile, result } => self.obtained(result.is_ok(), turn),
             Outcome::Obtained { task: Task::Poll, result: Ok(cache) } => {
@@ -77,7 +80,7 @@ impl Machine {
                 self.read_trigger(0, turn);
             }
             Outcome::Obtained { task: Task::Poll, result: Err(_) } => self.poll_without_scalers(turn),
-            Outcome::Read { task: Task::Poll, trigger, reading } => self.read_done(trigger, &reading, turn),
+            Outcome::Read { task: Task::Poll, trigger, reading } => self.read_done(trigger, reading, turn),
             // ScaledJobs have no HPA.
             Outcome::Obtained { task: Task::Query(_), .. } | Outcome::Read { .. } => {}
         }
@@ -115,7 +118,7 @@ impl Machine {
     }
 
     /// A trigger was read. One that failed, or whose scalers were closed meanwhile, has no part in the poll.
-    fn read_done(&mut self, trigger: usize, reading: &scaler::Reading, turn: &mut Turn<'_>) {
+    fn read_done(&mut self, trigger: usize, reading: scaler::Reading, turn: &mut Turn<'_>) {
         let polling = self.polling.as_mut();
         let Some(poll) = polling.and_then(|l| l.poll_at(|stage| matches!(stage, Stage::Reading(_)))) else {
             return;
@@ -123,12 +126,12 @@ impl Machine {
         match reading {
             scaler::Reading::Count(count) => {
                 if let Some(Ok(settings)) = poll.revision.triggers.get(trigger) {
-                    poll.readings.push(reading_of(*count, settings));
+                    poll.readings.push(reading_of(count, settings));
                 }
             }
-            scaler::Reading::Failed(_) => {
+            scaler::Reading::Failed(error) => {
                 poll.failed = true;
-                turn.event(Event::ScalerFailed { trigger });
+                turn.event(Event::ScalerFailed { trigger: Some(trigger), error });
             }
             scaler::Reading::Closed => {}
         }

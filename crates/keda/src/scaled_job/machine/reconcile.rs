@@ -2,17 +2,11 @@
 //! (K:controllers/keda/scaledjob_controller.go, `reconcileScaledJob`).
 
 use super::*;
+use crate::scaled_job::action::CheckFailure;
 use crate::scaled_job::history::rolled_out;
 use crate::scaled_job::object::Rollout;
 use crate::scaled_job::series::Work;
-
-/// The delay after the first failure (client-go `util/workqueue`, `NewTypedItemExponentialFailureRateLimiter`
-/// as controller-runtime's `controller.NewTyped` makes it); each further failure doubles it.
-pub const FIRST_RETRY: Millis = Millis(5);
-/// The longest delay.
-pub const LONGEST_RETRY: Millis = Millis::seconds(1000);
-/// After so many doublings the longest delay is reached.
-const MOST_DOUBLINGS: u32 = 18;
+use crate::scaled_object::back_off;
 
 impl Reconcile {
     pub(super) fn series(&self) -> Option<&Series> {
@@ -43,7 +37,7 @@ impl Machine {
             }
             self.stop_loop(turn);
             self.reconcile = Reconcile::Idle;
-            return self.end_reconcile(true, turn);
+            return self.end_reconcile(Ok(()), turn);
         }
         if paused {
             self.set(Condition::Paused, Status::False, "ScaledJobUnpaused", turn);
@@ -93,10 +87,15 @@ impl Machine {
                 let (failed, revision) = (series.failed > 0, Arc::clone(revision));
                 let told = self.operator.rules.scaled_job.activity_events;
                 if told {
-                    turn.event(if failed { Event::RolloutFailed } else { Event::RolloutCompleted });
+                    let number = series.succeeded;
+                    turn.event(if failed {
+                        Event::RolloutFailed
+                    } else {
+                        Event::RolloutCompleted { number }
+                    });
                 }
                 if failed {
-                    self.end_reconcile(false, turn);
+                    self.end_reconcile(Err(CheckFailure::Deletion), turn);
                 } else {
                     self.obtain_scalers(revision, turn);
                 }
@@ -114,29 +113,36 @@ impl Machine {
     /// The reconcile has its scalers, or they cannot be made.
     pub(super) fn obtained(&mut self, succeeded: bool, turn: &mut Turn<'_>) {
         let Reconcile::Obtaining(revision) = &self.reconcile else { return };
-        let starts = succeeded && !revision.settings.metric_type;
-        if starts {
+        let result = if !succeeded {
+            Err(CheckFailure::Scalers)
+        } else if revision.settings.metric_type {
+            Err(CheckFailure::MetricType)
+        } else {
             let interval = revision.settings.polling_interval;
             self.start_loop(interval, turn);
-        }
-        self.end_reconcile(starts, turn);
+            Ok(())
+        };
+        self.end_reconcile(result, turn);
     }
 
-    fn end_reconcile(&mut self, succeeded: bool, turn: &mut Turn<'_>) {
+    fn end_reconcile(&mut self, result: Result<(), CheckFailure>, turn: &mut Turn<'_>) {
         self.reconcile = Reconcile::Idle;
-        if succeeded {
-            self.failures = 0;
-            if self.condition(Condition::Ready) != Status::True {
-                turn.event(Event::Ready);
+        match result {
+            Ok(()) => {
+                self.failures = 0;
+                if self.condition(Condition::Ready) != Status::True {
+                    turn.event(Event::Ready);
+                }
+                self.set(Condition::Ready, Status::True, "ScaledJobReady", turn);
             }
-            self.set(Condition::Ready, Status::True, "ScaledJobReady", turn);
-        } else {
-            let delay = (FIRST_RETRY.0 << self.failures.min(MOST_DOUBLINGS)).min(LONGEST_RETRY.0);
-            self.failures = self.failures.saturating_add(1);
-            self.set(Condition::Ready, Status::False, "ScaledJobCheckFailed", turn);
-            self.set(Condition::Active, Status::Unknown, "UnknownState", turn);
-            turn.event(Event::CheckFailed);
-            self.reconcile = Reconcile::Due(turn.now + Millis(delay));
+            Err(failure) => {
+                let retry = turn.now + back_off(self.failures);
+                self.failures = self.failures.saturating_add(1);
+                self.set(Condition::Ready, Status::False, "ScaledJobCheckFailed", turn);
+                self.set(Condition::Active, Status::Unknown, "UnknownState", turn);
+                turn.event(Event::CheckFailed(failure));
+                self.reconcile = Reconcile::Due(retry);
+            }
         }
         if self.again {
             self.begin_reconcile(turn);

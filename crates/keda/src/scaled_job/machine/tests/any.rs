@@ -5,9 +5,9 @@ use proptest::strategy::Strategy as _;
 use proptest::{prop_assert, prop_oneof, proptest};
 use serde_json::json;
 
-use super::super::*;
 use super::{World, scaled_job};
 use crate::scaled_job::{Finished, PAUSED};
+use crate::scaled_object::LONGEST_BACK_OFF;
 
 /// Something that happens around the machine.
 #[derive(Debug, Clone)]
@@ -97,7 +97,7 @@ proptest! {
         (world.pools_fail, world.hangs, world.api_fails) = (false, false, false);
         world.reads_fail.clear();
         world.annotate(PAUSED, "false");
-        world.run(world.now + LONGEST_RETRY.0 + 40_000);
+        world.run(world.now + LONGEST_BACK_OFF.0 + 40_000);
         prop_assert!(u32::try_from(world.unfinished()).is_ok_and(|number| (minimum..=maximum).contains(&number)));
         let kept = |kind| world.jobs.iter().filter(|job| job.finished == Some(kind)).count();
         prop_assert!(kept(Finished::Complete) <= 3 && kept(Finished::Failed) <= 3);
