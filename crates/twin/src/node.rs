@@ -259,10 +259,15 @@ impl Nodes {
     /// If there is no such node.
     pub fn lose_node(&mut self, _now: Instant, node: NodeId) {
         self.nodes[at(node.0)].lost = true;
-        for pod in self.pods.iter_mut().flatten().filter(|pod| pod.node == node) {
+        for place in &mut self.pods {
+            let Some(pod) = place.as_mut().filter(|pod| pod.node == node) else { continue };
             pod.lost = true;
             pod.wakes_at = None;
             pod.lives.iter_mut().flatten().for_each(|life| life.vanish());
+            if pod.gone {
+                // Nobody will tell the node of it again.
+                *place = None;
+            }
         }
     }
 
