@@ -1,9 +1,11 @@
 //! How much time the documentation allows, and how much the observation costs.
 
+use model::event::ScaleTarget;
 use model::{Instant, Millis};
 
 use crate::count::version;
-use crate::history::{History, Read, Target};
+use crate::disturbances;
+use crate::history::{History, Read};
 use crate::hpa::SYNC_PERIOD;
 
 /// From a change in the API until an informer or a watch has it.
@@ -56,17 +58,21 @@ pub(crate) struct Bounds {
 }
 
 impl Bounds {
-    /// The bounds of a target, as this run could observe them.
-    pub(crate) fn of(history: &History, target: &Target) -> Self {
-        let read = history.reads.iter().map(|read| read.latency).max().unwrap_or_default().min(LONGEST_READ);
-        let retries = version(&target.scale.kubernetes).is_some_and(|kubernetes| kubernetes.minor >= 34);
+    /// The bounds of an object, as this run could observe them.
+    pub(crate) fn of(history: &History, scale: &ScaleTarget) -> Self {
+        // A fault of the service has bounds of its own.
+        let faults = disturbances::service_spans(history);
+        let usual = |read: &&Read| !faults.iter().any(|(from, to)| *from <= read.at && read.at <= *to);
+        let latencies = history.reads.iter().filter(usual).map(|read| read.latency);
+        let read = latencies.max().unwrap_or_default().min(LONGEST_READ);
+        let retries = version(&scale.kubernetes).is_some_and(|kubernetes| kubernetes.minor >= 34);
         Self {
             slack: slack(history),
-            poll: Millis::seconds(target.scale.polling_interval_s),
+            poll: Millis::seconds(scale.polling_interval_s),
             read,
             sync: SYNC_PERIOD + read + SYNC_WRITES,
-            cooldown: Millis::seconds(target.scale.cooldown_s),
-            window: Millis::seconds(target.scale.stabilization_s),
+            cooldown: Millis::seconds(scale.cooldown_s),
+            window: Millis::seconds(scale.stabilization_s),
             syncs_per_conflict: u64::from(!retries),
         }
     }

@@ -17,6 +17,7 @@ mod aggregate;
 mod bounds;
 mod count;
 pub mod diff;
+mod disturbances;
 pub mod explain;
 mod history;
 mod hpa;

@@ -211,11 +211,13 @@ fn series(history: &History) -> Series {
 fn wanted(history: &History) -> Steps {
     let targets = history.targets.values().filter_map(|target| Tracking::of(history, target).ok());
     let all: Vec<Steps> = targets
-        .map(|tracking| {
+        .map(|eras| {
             let mut steps = Steps::default();
-            for seen in tracking.seen.iter().filter(|seen| seen.good) {
-                let least = if seen.active { tracking.floor() } else { tracking.target.scale.min };
-                steps.set(seen.at, if seen.active { seen.high.max(least) } else { least });
+            for tracking in &eras {
+                for seen in tracking.seen.iter().filter(|seen| seen.good && seen.at >= tracking.from) {
+                    let least = if seen.active { tracking.floor() } else { tracking.scale.min };
+                    steps.set(seen.at, if seen.active { seen.high.max(least) } else { least });
+                }
             }
             steps
         })

@@ -135,7 +135,7 @@ impl<'a> Budget<'a> {
         let min = target.map_or(0, |target| target.scale.min);
         let steps =
             target.map_or(0, |target| Hpa::of(target.scale.behavior.as_ref()).growth_steps(min, peak));
-        let bounds = target.map(|target| Bounds::of(history, target));
+        let bounds = target.map(|target| Bounds::of(history, &target.scale));
         Self { history, bounds, polled: jobs || min == 0, jobs, steps, peak, controller: slack(history) }
     }
 

@@ -7,7 +7,7 @@ use model::fault::{Edit, Fault, NamedAnswer, Program, Route, ServiceAnswer};
 use model::{Instant, Millis};
 use serde_json::{Map, Value};
 
-use super::Target;
+use super::{Pod, Target};
 
 /// kedacore/keda apis/keda/v1alpha1/withtriggers_types.go and scaledobject_types.go: what holds where nothing is written.
 const DEFAULT_MIN: u64 = 0;
@@ -42,16 +42,17 @@ impl FaultSpan {
         }
     }
 
-    /// Whether it is a fault of the service.
-    pub(crate) fn is_service(&self) -> bool {
-        matches!(self.fault, Some(Fault::Service(_)))
-    }
-
     /// Whether it answers KEDA's reads with JSON that breaks off.
     pub(super) fn breaks_reads(&self) -> bool {
         matches!(&self.fault, Some(Fault::Service(fault))
             if fault.answer == Some(ServiceAnswer::Named(NamedAnswer::Malformed))
                 && matches!(fault.route, Route::All | Route::JobRequests))
+    }
+
+    /// Whether agents cannot renew their jobs, or leave the pool, while it lasts.
+    pub(crate) fn cuts_agents_off(&self) -> bool {
+        matches!(&self.fault, Some(Fault::Service(fault))
+            if matches!(fault.route, Route::All | Route::JobRequests | Route::Agents | Route::Sessions))
     }
 
     /// Whether KEDA's operator starts anew.
@@ -63,6 +64,29 @@ impl FaultSpan {
     /// Whether Kubernetes' controllers start anew.
     pub(crate) fn restarts_controllers(&self) -> bool {
         matches!(&self.fault, Some(Fault::Restart(restart)) if restart.what == Program::KubeControllerManager)
+    }
+
+    /// Whether a node is gone by it at an instant, or was.
+    pub(crate) fn takes_node(&self, node: &str, at: Instant) -> bool {
+        matches!(self.fault, Some(Fault::NodeLoss(_)))
+            && self.hits.as_deref().map(bare_name) == Some(bare_name(node))
+            && self.from <= at
+    }
+
+    /// Whether it takes the node away that a pod is on.
+    pub(crate) fn takes_node_of(&self, pod: &Pod) -> bool {
+        matches!(self.fault, Some(Fault::NodeLoss(_)))
+            && self.hits.is_some()
+            && self.hits.as_deref().map(bare_name) == pod.node.as_deref()
+            && pod.appeared <= self.from
+            && pod.gone.is_none_or(|gone| gone >= self.from)
+    }
+
+    /// Whether it kills or deletes a pod.
+    pub(crate) fn takes_pod(&self, pod: &Pod) -> bool {
+        matches!(self.fault, Some(Fault::PodKill(_) | Fault::PodDelete(_)))
+            && self.hits.as_deref().map(bare_name) == Some(&pod.name)
+            && pod.appeared <= self.from
     }
 
     /// The change that it makes to an object, if it makes one.
@@ -78,6 +102,11 @@ impl FaultSpan {
         let lasts = matches!(self.fault, Some(Fault::Service(_) | Fault::NodeLoss(_)));
         (self.from, self.to.unwrap_or(if lasts { end } else { self.from }))
     }
+}
+
+/// A name without its kind.
+fn bare_name(object: &str) -> &str {
+    object.rsplit_once('/').map_or(object, |(_, name)| name)
 }
 
 /// A read of the metric by the HPA.

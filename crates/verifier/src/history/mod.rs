@@ -19,7 +19,7 @@ pub(crate) use agents::Agent;
 pub(crate) use faults::{Era, FaultSpan, HpaRead, ScaleWrite};
 pub(crate) use jobs::{Hold, Job};
 pub(crate) use pods::{Container, Pod};
-pub(crate) use queue::{Read, WrittenCondition};
+pub(crate) use queue::{KEDA_TIME_OUT, Read, WrittenCondition};
 pub(crate) use steps::{Change, Plateau, Steps};
 
 /// The whole log.

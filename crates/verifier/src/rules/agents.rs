@@ -1,11 +1,15 @@
 //! Agents: whoever registers is unregistered in the end.
 
+use model::Millis;
 use model::event::Outcome;
 use model::scenario::Expectation;
 
-use super::{Breach, Judged, Rule};
+use super::{Breach, Judged, Rule, consequences};
 use crate::history::History;
 use crate::report::Severity;
+
+/// So long before its end may an agent that nobody deleted have tried to leave.
+const LEAVING: Millis = Millis::seconds(30);
 
 const DEREGISTER: Rule = Rule {
     name: "agents_deregister",
@@ -33,6 +37,19 @@ pub(super) fn judge(history: &History, judged: &mut Judged) {
         };
         let online = agent.presence.last() == 1;
         let pod = history.pod_of(*id, *registered);
+        let taken = pod.and_then(|pod| consequences::took_pod(history, pod, history.end));
+        // Nobody listened when the agent left.
+        let left = pod.and_then(|pod| {
+            let exits = pod.containers.values().flat_map(|container| &container.exits);
+            let last = exits.map(|(at, _)| *at).max().or(pod.gone)?;
+            consequences::cut_off(history, last - pod.terminating.map_or(LEAVING, |(_, grace)| grace), last)
+        });
+        if let Some(fault) = taken.or(left) {
+            let subject = format!("agent {}", history.agent_name(*id));
+            let measured = format!("registered at {registered}, and never removed");
+            consequences::tell(judged, history.end, subject, measured, &fault.name());
+            continue;
+        }
         let (state, because) = match pod {
             Some(pod) if pod.gone.is_some() => {
                 let gone = pod.gone.unwrap_or_default();

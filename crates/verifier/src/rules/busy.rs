@@ -7,7 +7,7 @@ use model::scenario::Expectation;
 use model::{Instant, Millis};
 
 use super::tracking::{Tracking, tracked};
-use super::{Breach, Judged, Rule};
+use super::{Breach, Judged, Rule, consequences};
 use crate::history::{Change, History, Hold, Pod};
 use crate::report::Severity;
 use crate::words::span;
@@ -99,6 +99,13 @@ pub(super) fn judge(history: &History, judged: &mut Judged) {
     let tracked = tracked(history, "ScaledObject", |_, _| {});
     for picked in picked_pods(history) {
         let Some(killed) = &picked.killed else { continue };
+        if let Some(fault) = consequences::deleted_pod(history, picked.pod, picked.at) {
+            let measured =
+                format!("deleted in the middle of job request {}, which {killed}", picked.hold.request);
+            let subject = format!("Pod/{}", picked.pod.name);
+            consequences::tell(judged, picked.at, subject, measured, &fault.name());
+            continue;
+        }
         let grace = picked.pod.terminating.map_or(Millis::ZERO, |(_, grace)| grace);
         let received = picked.hold.received.unwrap_or(picked.hold.assigned);
         judged.find(
@@ -128,7 +135,7 @@ fn reason(tracked: &[Tracking<'_>], at: Instant, grace: Millis) -> String {
         let blind = if tracking.sees_only_waiting_jobs {
             format!(
                 "; KEDA {} as configured counts jobs that wait and not those that run",
-                tracking.target.scale.keda
+                tracking.scale.keda
             )
         } else {
             String::new()

@@ -1,8 +1,9 @@
 //! Jobs: none is lost, none runs twice, no agent has two at once.
 
+use model::Millis;
 use model::event::{JobResult, Outcome};
 
-use super::{Breach, Judged, Rule};
+use super::{Breach, Judged, Rule, consequences};
 use crate::history::{History, Hold, Job};
 use crate::report::Severity;
 
@@ -52,6 +53,17 @@ fn named(request: u64, job: &Job) -> String {
 fn judge_end(history: &History, request: u64, job: &Job, judged: &mut Judged) {
     let abandoned = job.finishes.iter().find(|finish| finish.result == JobResult::Abandoned);
     if let Some(finish) = abandoned {
+        let pod = job.received().and_then(|taken| history.pod_of(taken.agent, taken.at));
+        let taken = pod.and_then(|pod| consequences::took_pod(history, pod, finish.at));
+        // The agent may be alive, and its renewals unanswered.
+        let lock =
+            history.started.as_ref().map_or(Millis::ZERO, |started| started.scenario.organization.job_lock);
+        let alive = pod.is_some_and(|pod| pod.gone.is_none_or(|gone| gone > finish.at));
+        let cut = consequences::cut_off(history, finish.at - lock, finish.at).filter(|_| alive);
+        if let Some(fault) = taken.or(cut) {
+            let measured = format!("abandoned at {}", finish.at);
+            return consequences::tell(judged, finish.at, named(request, job), measured, &fault.name());
+        }
         let agent = finish
             .agent
             .map_or_else(|| "no agent".to_owned(), |agent| format!("agent {}", history.agent_name(agent)));

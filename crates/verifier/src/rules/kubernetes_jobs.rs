@@ -130,10 +130,10 @@ fn judge_maximum(history: &History, judged: &mut Judged) {
 fn judge_demand(tracking: &Tracking, judged: &mut Judged) {
     let bounds = &tracking.bounds;
     for change in tracking.replicas.changes() {
-        if change.to <= change.from || change.to <= tracking.target.scale.min {
+        if change.to <= change.from || change.to <= tracking.scale.min {
             continue;
         }
-        let most = creating(tracking.target.scale.max);
+        let most = creating(tracking.scale.max);
         let since = change.at - bounds.read - bounds.slack - most;
         let seen = tracking.seen_between(since, change.at + bounds.slack);
         if !seen.iter().any(|seen| seen.good && seen.active) {
@@ -155,7 +155,7 @@ fn judge_demand(tracking: &Tracking, judged: &mut Judged) {
 }
 
 fn judge_lateness(tracking: &Tracking, judged: &mut Judged) {
-    if tracking.target.scale.strategy.as_deref() == Some("custom") {
+    if tracking.scale.strategy.as_deref() == Some("custom") {
         judged.skip(&LATE, tracking.subject.clone(), "strategy custom may hold Jobs back");
         return;
     }

@@ -7,8 +7,9 @@ use model::{Instant, Millis};
 
 use super::tracking::tracked;
 use super::{Breach, Judged, Rule};
+use crate::disturbances;
 use crate::history::History;
-use crate::report::Severity;
+use crate::report::{SIMULATED, Severity};
 use crate::words::span;
 
 /// The mean lateness of the clock probe.
@@ -45,11 +46,15 @@ const NODE_NOT_READY: Rule = Rule {
 pub(super) const RULES: &[Rule] = &[TOO_SLOW, NODE_NOT_READY];
 
 pub(super) fn judge(history: &History, judged: &mut Judged) {
-    judge_probe(history, judged);
-    judge_answers(history, judged);
-    judge_syncs(history, judged);
+    // Virtual time is never late.
+    if !history.started.as_ref().is_some_and(|started| started.engine == SIMULATED) {
+        judge_probe(history, judged);
+        judge_answers(history, judged);
+        judge_syncs(history, judged);
+    }
     for event in &history.kubernetes_events {
-        if event.object.starts_with("Node/") && event.reason == "NodeNotReady" {
+        let lost_on_purpose = history.faults.iter().any(|fault| fault.takes_node(&event.object, event.at));
+        if event.object.starts_with("Node/") && event.reason == "NodeNotReady" && !lost_on_purpose {
             judged.find(
                 &NODE_NOT_READY,
                 event.at,
@@ -57,7 +62,7 @@ pub(super) fn judge(history: &History, judged: &mut Judged) {
                     subject: event.object.clone(),
                     measured: event.message.clone(),
                     bound: "ready throughout".to_owned(),
-                    because: "the scenario loses no node, so the machine or the cluster broke".to_owned(),
+                    because: "the scenario does not lose it, so the machine or the cluster broke".to_owned(),
                 },
             );
         }
@@ -105,9 +110,13 @@ pub(crate) fn mean_lateness(history: &History) -> Millis {
 }
 
 fn judge_answers(history: &History, judged: &mut Judged) {
-    let slow: Vec<Instant> =
-        history.reads.iter().filter(|read| read.latency > SLOW_ANSWER).map(|read| read.at).collect();
-    let all = history.reads.len();
+    let faults = disturbances::service_spans(history);
+    let own = history
+        .reads
+        .iter()
+        .filter(|read| !faults.iter().any(|(from, to)| *from <= read.at && read.at <= *to));
+    let all = own.clone().count();
+    let slow: Vec<Instant> = own.filter(|read| read.latency > SLOW_ANSWER).map(|read| read.at).collect();
     if let Some(first) = slow.first().filter(|_| all >= SHARE_OF && share(slow.len(), all, SLOW_ANSWERS)) {
         let measured =
             format!("{} of {all} reads took longer than {} of scenario time", slow.len(), span(SLOW_ANSWER));
@@ -129,7 +138,14 @@ fn judge_syncs(history: &History, judged: &mut Judged) {
             .windows(2)
             .skip(1)
             .filter_map(|pair| match pair {
-                [before, after] if before.good && after.good => Some((after.at, after.at.since(before.at))),
+                [before, after]
+                    if before.good
+                        && after.good
+                        && before.at >= tracking.from
+                        && tracking.disturbed_between(before.at, after.at) == Millis::ZERO =>
+                {
+                    Some((after.at, after.at.since(before.at)))
+                }
                 _ => None,
             })
             .collect();

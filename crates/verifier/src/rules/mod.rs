@@ -7,6 +7,7 @@ mod agents;
 mod builds;
 mod busy;
 mod cause;
+mod consequences;
 mod jobs;
 mod kubernetes_jobs;
 mod machine;
@@ -49,7 +50,7 @@ pub struct Rule {
 /// A rule and the function that applies it; several rules may share one.
 type Group = (&'static [Rule], fn(&History, &mut Judged));
 
-const GROUPS: [Group; 14] = [
+const GROUPS: [Group; 15] = [
     (run::RULES, run::judge),
     (machine::RULES, machine::judge),
     (cause::RULES, cause::judge),
@@ -57,6 +58,7 @@ const GROUPS: [Group; 14] = [
     (builds::RULES, builds::judge),
     (jobs::RULES, jobs::judge),
     (busy::RULES, busy::judge),
+    (consequences::RULES, consequences::judge),
     (agents::RULES, agents::judge),
     (scaler::RULES, scaler::judge),
     (raises::RULES, raises::judge),

@@ -40,7 +40,13 @@ pub(super) fn judge(history: &History, judged: &mut Judged) {
         }
     });
     for tracking in &tracked {
-        for change in tracking.replicas.changes().filter(|change| change.to > change.from) {
+        for disturbance in tracking.disturbances.iter().filter(|one| one.decides) {
+            for rule in RULES {
+                judged.skip(rule, tracking.subject.clone(), disturbance.sentence());
+            }
+        }
+        let raises = tracking.replicas.changes().filter(|change| change.to > change.from);
+        for change in raises.filter(|change| tracking.judges(change.at)) {
             judge_demand(tracking, change, judged);
             judge_growth(tracking, change, judged);
         }
@@ -52,28 +58,28 @@ pub(super) fn judge(history: &History, judged: &mut Judged) {
 
 /// Whether a change is KEDA's own: out of zero or of the idle count, or up to the minimum.
 fn is_activation(tracking: &Tracking, change: Change) -> bool {
-    change.from == 0
-        || tracking.target.scale.idle == Some(change.from)
-        || change.to <= tracking.target.scale.min
+    change.from == 0 || tracking.scale.idle == Some(change.from) || change.to <= tracking.scale.min
 }
 
 fn judge_demand(tracking: &Tracking, change: Change, judged: &mut Judged) {
     let bounds = &tracking.bounds;
     // The HPA's own minimum needs no demand, nor does KEDA's.
-    if change.to <= tracking.target.scale.min {
+    if change.to <= tracking.scale.min {
         return;
     }
+    // The HPA may be answered with what the last poll read.
+    let cached = if tracking.is_cached { bounds.poll } else { Millis::ZERO };
     let (since, what) = if is_activation(tracking, change) {
         (change.at - bounds.poll - bounds.read - bounds.slack, "a poll")
     } else if tracking.hpa.window_pulls_up() {
-        (change.at - bounds.window - bounds.sync - bounds.slack, "the scale-down window")
+        (change.at - bounds.window - bounds.sync - cached - bounds.slack, "the scale-down window")
     } else {
-        (change.at - bounds.sync - bounds.slack, "an HPA sync")
+        (change.at - bounds.sync - cached - bounds.slack, "an HPA sync")
     };
     let seen = tracking.seen_between(since, change.at + bounds.slack);
     let good = seen.iter().filter(|seen| seen.good);
     let allowed = good.clone().filter(|seen| seen.active).map(|seen| seen.high).max().unwrap_or_default();
-    if change.to <= allowed.max(tracking.target.scale.min) {
+    if change.to <= allowed.max(tracking.scale.min) {
         return;
     }
     let highest = good.map(|seen| seen.count).max();
@@ -93,7 +99,7 @@ fn judge_demand(tracking: &Tracking, change: Change, judged: &mut Judged) {
         Breach {
             subject: tracking.subject.clone(),
             measured: format!("raised from {} to {}", change.from, change.to),
-            bound: format!("at most {}", allowed.max(tracking.target.scale.min)),
+            bound: format!("at most {}", allowed.max(tracking.scale.min)),
             because,
         },
     );
@@ -151,7 +157,7 @@ fn judge_growth(tracking: &Tracking, change: Change, judged: &mut Judged) {
 
 fn judge_lateness(tracking: &Tracking, plateau: Plateau, judged: &mut Judged) {
     let resting = tracking.rest().is_some_and(|rest| plateau.value == rest && rest < tracking.floor());
-    if plateau.value >= tracking.target.scale.max || (!resting && tracking.hpa.never_raises()) {
+    if plateau.value >= tracking.scale.max || (!resting && tracking.hpa.never_raises()) {
         return;
     }
     let (wants, allowed): (fn(&super::tracking::Seen, u32) -> bool, Millis) = if resting || plateau.value == 0
@@ -160,9 +166,12 @@ fn judge_lateness(tracking: &Tracking, plateau: Plateau, judged: &mut Judged) {
     } else {
         (|seen, value| seen.low > value, raise_time(tracking))
     };
-    let start = plateau.from.max(tracking.target.at);
+    let start = plateau.from.max(tracking.start());
     let mut wanted =
         tracking.last_good(start).filter(|seen| wants(seen, plateau.value)).map(|seen| (start, seen.count));
+    if start >= plateau.until {
+        return;
+    }
     let late = |wanted: Option<(Instant, u64)>, until: Instant, judged: &mut Judged| {
         let Some((since, count)) = wanted else { return false };
         let blind = tracking.blind_between(since, until);
@@ -189,7 +198,8 @@ fn judge_lateness(tracking: &Tracking, plateau: Plateau, judged: &mut Judged) {
 fn raise_time(tracking: &Tracking) -> Millis {
     let bounds = &tracking.bounds;
     let stalled = u64::from(tracking.hpa.a_sync_may_stall());
-    bounds.syncs(1 + stalled + bounds.syncs_per_conflict) + tracking.hpa.raise_delay() + bounds.slack
+    let cached = if tracking.is_cached { bounds.poll } else { Millis::ZERO };
+    bounds.syncs(1 + stalled + bounds.syncs_per_conflict) + tracking.hpa.raise_delay() + cached + bounds.slack
 }
 
 fn late_breach(

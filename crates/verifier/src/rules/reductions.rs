@@ -1,6 +1,6 @@
 //! Reductions of a ScaledObject's replicas: not before the window or the cool-down is over, and not long after.
 
-use model::Instant;
+use model::{Instant, Millis};
 
 use super::tracking::{Tracking, tracked};
 use super::{Breach, Judged, Rule};
@@ -33,10 +33,22 @@ pub(super) fn judge(history: &History, judged: &mut Judged) {
         }
     });
     for tracking in &tracked {
-        for change in tracking.replicas.changes().filter(|change| change.to < change.from) {
+        for disturbance in tracking.disturbances.iter().filter(|one| one.decides) {
+            for rule in RULES {
+                judged.skip(rule, tracking.subject.clone(), disturbance.sentence());
+            }
+        }
+        for disturbance in tracking.disturbances.iter().filter(|one| one.rests && !one.decides) {
+            let because = format!("the last replicas, {}", disturbance.sentence());
+            judged.skip(&EARLY, tracking.subject.clone(), because);
+        }
+        let reductions = tracking.replicas.changes().filter(|change| change.to < change.from);
+        for change in reductions.filter(|change| tracking.judges(change.at)) {
             if tracking.rest() == Some(change.to) && change.to < tracking.floor() {
-                judge_early_rest(tracking, change, judged);
-            } else if change.from <= tracking.target.scale.max {
+                if tracking.judges_rest(change.at) {
+                    judge_early_rest(tracking, change, judged);
+                }
+            } else if change.from <= tracking.scale.max {
                 judge_early_sync(tracking, change, judged);
             }
         }
@@ -68,10 +80,12 @@ fn last_proposal(tracking: &Tracking, replicas: u32, before: Instant) -> Option<
             last = Some((seen.at - tracking.bounds.sync - tracking.bounds.slack, seen.count));
         }
     }
-    // An HPA that sees its target first takes the replicas that it finds for a proposal.
-    let found = tracking.target.at;
-    let first = tracking.replicas.at(found).filter(|found| *found >= replicas).map(u64::from);
-    last.into_iter().chain(first.map(|count| (found, count))).max_by_key(|(at, _)| *at)
+    // An HPA that sees its target first, or again after it forgot everything, takes the replicas that it finds
+    // for a proposal.
+    let found = tracking.restarts.iter().copied().chain([tracking.target.at]).filter(|at| *at <= before);
+    let found =
+        found.filter_map(|at| Some((at, tracking.replicas.at(at).filter(|found| *found >= replicas)?)));
+    last.into_iter().chain(found.map(|(at, count)| (at, count.into()))).max_by_key(|(at, _)| *at)
 }
 
 fn judge_early_sync(tracking: &Tracking, change: Change, judged: &mut Judged) {
@@ -161,9 +175,20 @@ fn judge_late_sync(tracking: &Tracking, plateau: Plateau, judged: &mut Judged) {
     }
     let bounds = &tracking.bounds;
     let allowed = bounds.window + bounds.syncs(1 + bounds.syncs_per_conflict) + bounds.slack;
-    let start = tracking.target.at;
+    let allowed = allowed + if tracking.is_cached { bounds.poll } else { Millis::ZERO };
+    let start = tracking.start();
+    if start >= plateau.until {
+        return;
+    }
     let mut reason = Reason { at: start, until: start + allowed };
+    let mut restarts = tracking.restarts.iter().copied().filter(|at| *at >= start).peekable();
     for seen in tracking.seen_between(start, plateau.until) {
+        while let Some(at) = restarts.next_if(|at| *at <= seen.at) {
+            // The HPA forgot its proposals, and keeps the replicas that it finds for a window.
+            if tracking.replicas.at(at) == Some(plateau.value) {
+                reason = Reason { at, until: at + allowed };
+            }
+        }
         if seen.good && seen.high >= plateau.value {
             if late_until(tracking, plateau, &reason, seen.at, judged) {
                 return;
@@ -218,8 +243,9 @@ fn judge_late_rest(tracking: &Tracking, plateau: Plateau, judged: &mut Judged) {
     let mut reason: Option<Instant> = None;
     let judge_at = |reason: Option<Instant>, until: Instant, judged: &mut Judged| {
         let Some(since) = reason else { return false };
-        let deadline =
-            (since + allowed).max(plateau.from + bounds.poll + bounds.poll + bounds.read + bounds.slack);
+        let since = since.max(tracking.from);
+        let deadline = (since + allowed + tracking.disturbed_between(since, until))
+            .max(plateau.from + bounds.poll + bounds.poll + bounds.read + bounds.slack);
         if until <= deadline {
             return false;
         }

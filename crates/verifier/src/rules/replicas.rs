@@ -5,6 +5,7 @@ use model::{Instant, Millis};
 
 use super::{Breach, Judged, Rule};
 use crate::bounds::Bounds;
+use crate::disturbances;
 use crate::history::History;
 use crate::report::Severity;
 use crate::words::span;
@@ -136,30 +137,44 @@ fn judge_second_rise(history: &History, judged: &mut Judged) {
 
 fn judge_maximum(history: &History, judged: &mut Judged) {
     let until = history.judged_until();
-    for target in history.targets.values().filter(|target| target.scale.scaler == "ScaledObject") {
-        let bounds = Bounds::of(history, target);
-        let max = target.scale.max.max(target.scale.min).max(1);
-        // The HPA's first sync comes a period after it was created, so it may take two.
-        let found_above = target.at + bounds.syncs(2) + bounds.slack;
+    for (object, target) in history.targets.iter().filter(|(_, target)| target.scale.scaler == "ScaledObject")
+    {
         let replicas = history.replicas_of(target);
         let started = replicas.points().first().map(|point| point.at);
-        let above = replicas.plateaus(until).find(|plateau| {
-            let excused = started == Some(plateau.from) && plateau.until <= found_above;
-            plateau.value > max && plateau.until > target.at && !excused
-        });
-        if let Some(plateau) = above {
+        let disturbed = disturbances::of(history, object);
+        let disturbed: Vec<_> =
+            disturbed.iter().filter(|one| one.decides).map(|one| (one.from, one.to)).collect();
+        let disturbed = disturbances::merged(disturbed);
+        let eras = target.eras();
+        for (index, (since, scale, _)) in eras.iter().enumerate() {
+            let bounds = Bounds::of(history, scale);
+            let max = scale.max.max(scale.min).max(1);
+            let end = eras.get(index + 1).map_or(until, |(next, ..)| *next).min(until);
+            // The HPA's first sync comes a period after it was created, so it may take two.
+            let found_above = *since + bounds.syncs(2) + bounds.slack;
+            let above = replicas.plateaus(end).find(|plateau| {
+                let was_there =
+                    if index == 0 { started == Some(plateau.from) } else { plateau.from <= *since };
+                let excused = was_there && plateau.until <= found_above;
+                let from = plateau.from.max(*since);
+                plateau.value > max
+                    && plateau.until > *since
+                    && !excused
+                    && disturbances::overlap(&disturbed, from, plateau.until) < plateau.until.since(from)
+            });
+            let Some(plateau) = above else { continue };
             judged.find(
                 &ABOVE_MAX,
                 plateau.from,
                 Breach {
-                    subject: target.scale.workload.clone(),
+                    subject: scale.workload.clone(),
                     measured: format!(
                         "{} replicas for {}",
                         plateau.value,
                         span(plateau.until.since(plateau.from))
                     ),
                     bound: format!("at most {max}"),
-                    because: format!("maxReplicaCount is {}", target.scale.max),
+                    because: format!("maxReplicaCount is {}", scale.max),
                 },
             );
         }

@@ -5,6 +5,7 @@ use model::{Instant, Millis};
 use super::tracking::{Tracking, tracked};
 use super::{Breach, Judged, Rule};
 use crate::bounds::slack;
+use crate::disturbances;
 use crate::history::{History, WrittenCondition};
 use crate::hpa::SYNC_PERIOD;
 use crate::report::Severity;
@@ -48,6 +49,9 @@ pub(super) fn judge(history: &History, judged: &mut Judged) {
     }
     let objects = tracked(history, "ScaledObject", |object, because| judged.skip(&NOT_READ, object, because));
     for tracking in &objects {
+        for disturbance in &tracking.disturbances {
+            judged.skip(&NOT_READ, tracking.subject.clone(), disturbance.sentence());
+        }
         judge_hpa(tracking, judged);
         judge_gaps(history, tracking, judged);
     }
@@ -79,6 +83,8 @@ fn judge_ready(history: &History, object: &str, written: &[WrittenCondition], ju
         .get(object)
         .map_or(DEFAULT_POLL, |target| Millis::seconds(target.scale.polling_interval_s));
     let until = history.judged_until();
+    let disturbed = disturbances::of(history, object);
+    let disturbed = disturbances::merged(disturbed.iter().map(|one| (one.from, one.to)));
     let mut since: Option<&WrittenCondition> = None;
     let mut last: Option<&WrittenCondition> = None;
     let end =
@@ -93,9 +99,10 @@ fn judge_ready(history: &History, object: &str, written: &[WrittenCondition], ju
         let allowed = poll + PASSING + slack(history);
         // A run that ended soon after does not show whether it would have passed, unless nothing else came of it.
         let took = condition.at.since(first.at);
+        let excused = disturbances::overlap(&disturbed, first.at, condition.at);
         let never_ready =
             std::ptr::eq(condition, &end) && !written.iter().any(|condition| condition.status == "True");
-        if took > allowed || never_ready {
+        if took - excused > allowed || (never_ready && excused == Millis::ZERO) {
             judged.find(
                 &NOT_READY,
                 first.at,
@@ -146,9 +153,10 @@ fn cause(history: &History, object: &str, until: Instant) -> String {
 
 fn judge_hpa(tracking: &Tracking, judged: &mut Judged) {
     let allowed = HANGING_SYNC + tracking.bounds.syncs(2) + tracking.bounds.slack;
-    for (from, to) in &tracking.blind {
-        let took = (*to).min(tracking.until).since(*from);
-        if took > allowed {
+    for (from, to) in &tracking.inactive {
+        let (from, to) = (&(*from).max(tracking.from), (*to).min(tracking.until));
+        let took = to.since(*from);
+        if took - tracking.disturbed_between(*from, to) > allowed {
             judged.find(
                 &HPA_NOT_ACTIVE,
                 *from,
@@ -167,13 +175,16 @@ fn judge_hpa(tracking: &Tracking, judged: &mut Judged) {
 /// Until everything is in place KEDA may still be taking the object up, at its own client's pace.
 fn judge_gaps(history: &History, tracking: &Tracking, judged: &mut Judged) {
     let bounds = &tracking.bounds;
-    let start = history.ready.unwrap_or(tracking.target.at);
+    let start = history.ready.unwrap_or(tracking.target.at).max(tracking.from);
+    if start >= tracking.until {
+        return;
+    }
     let mut before = start;
     let reads = tracking.seen.iter().map(|seen| seen.at).filter(|&at| at > start);
     for at in reads.chain([tracking.until]) {
         // From zero, an HPA sync leads a poll or a poll leads a sync by up to its own period.
         let running = tracking.replicas.values(before, at).all(|replicas| replicas > 0);
-        let synced = tracking.target.scale.scaler == "ScaledObject" && running;
+        let synced = tracking.scale.scaler == "ScaledObject" && running && !tracking.is_cached;
         let period = if synced { SYNC_PERIOD } else { bounds.poll.max(SYNC_PERIOD) };
         let allowed = period + bounds.sync + bounds.read + bounds.slack;
         let took = at.since(before);

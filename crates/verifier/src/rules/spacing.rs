@@ -1,5 +1,7 @@
 //! Physics: what cannot go faster, or on for longer, than Kubernetes and KEDA let it.
 
+use std::collections::BTreeSet;
+
 use model::{Instant, Millis};
 
 use super::tracking::tracked;
@@ -56,14 +58,23 @@ pub(super) fn judge(history: &History, judged: &mut Judged) {
     let slack = slack(history);
     for pod in &history.pods {
         judge_grace(history, pod, slack, judged);
-        for (name, container) in &pod.containers {
+        for (name, container) in pod.containers.iter().filter(|_| !is_lost(history, pod)) {
             judge_restarts(history, pod, (name, container), slack, judged);
         }
     }
     judge_reads(history, judged);
 }
 
+/// Whether a pod's node was lost on purpose: no kubelet looks after it any more.
+fn is_lost(history: &History, pod: &Pod) -> bool {
+    history.faults.iter().any(|fault| fault.takes_node_of(pod))
+}
+
 fn judge_grace(history: &History, pod: &Pod, slack: Millis, judged: &mut Judged) {
+    if is_lost(history, pod) {
+        judged.skip(&OUTLIVED, format!("Pod/{}", pod.name), "the scenario took its node away");
+        return;
+    }
     let Some((at, grace)) = pod.terminating else { return };
     let allowed = grace.max(LEAST_GRACE) + LEAST_GRACE + CLEAN_UP + slack;
     let took = pod.gone.unwrap_or(history.end).since(at);
@@ -141,18 +152,23 @@ fn judge_restarts(
 
 fn judge_reads(history: &History, judged: &mut Judged) {
     let mut allowed = Vec::new();
+    let mut tracked_objects = BTreeSet::new();
     for kind in ["ScaledObject", "ScaledJob"] {
         for tracking in tracked(history, kind, |_, _| {}) {
-            let first = tracking.seen.first().map_or(Instant::START, |seen| seen.at);
+            tracked_objects.insert((tracking.scale.scaler.clone(), tracking.scale.name.clone()));
+            let first = tracking.seen.first().map_or(Instant::START, |seen| seen.at).max(tracking.from);
             let span = tracking.until.since(first);
             let polls = span.0 / tracking.bounds.poll.0.max(1);
             let syncs = if kind == "ScaledObject" { span.0 / SYNC_PERIOD.0 } else { 0 };
-            let failed = tracking.seen.iter().filter(|seen| !seen.good).count() as u64;
-            let others = failed.saturating_mul(2).saturating_add(READS_AT_START);
+            let own = tracking.seen.iter().filter(|seen| seen.at >= tracking.from);
+            let failed = own.filter(|seen| !seen.good).count() as u64;
+            // A loop that starts anew polls at once.
+            let starts = 1 + tracking.disturbances.iter().filter(|one| one.decides).count() as u64;
+            let others = failed.saturating_mul(2).saturating_add(READS_AT_START.saturating_mul(starts));
             allowed.push(polls.saturating_add(syncs).saturating_add(others));
         }
     }
-    let judgeable = !allowed.is_empty() && allowed.len() == history.targets.len();
+    let judgeable = !allowed.is_empty() && tracked_objects.len() == history.targets.len();
     let most = allowed.iter().fold(0_u64, |sum, reads| sum.saturating_add(*reads));
     let until = history.judged_until();
     let reads = history.reads.iter().filter(|read| read.at <= until).count() as u64;
