@@ -1,13 +1,16 @@
 //! A ScaledJob's Kubernetes Jobs: created in time and for work that was seen, never more than the maximum, never
 //! deleted unfinished.
-//!
-//! Left out: how many Jobs each strategy creates in a poll.
 
-use model::Instant;
+use model::event::ScaleTarget;
+use model::{Instant, Millis};
+use semver::Version;
+use serde_json::Value;
 
 use super::tracking::{Tracking, tracked};
 use super::{Breach, Judged, Rule};
 use crate::bounds::creating;
+use crate::count::version;
+use crate::disturbances;
 use crate::history::History;
 use crate::report::Severity;
 use crate::words::span;
@@ -36,6 +39,9 @@ const DELETED: Rule = Rule {
     about: "no unfinished Job is deleted: KEDA does so only when its spec changed, before 2.14.1 at every reconcile",
     source: "keda controllers/keda/scaledjob_controller.go, deletePreviousVersionScaleJobs",
 };
+
+/// Until a changed ScaledJob's old Jobs are deleted.
+const ROLLOUT: Millis = Millis::seconds(60);
 
 pub(super) const RULES: &[Rule] = &[LATE, WITHOUT_DEMAND, ABOVE_MAX, DELETED];
 
@@ -68,6 +74,11 @@ pub(super) fn judge(history: &History, judged: &mut Judged) {
         judged.skip(&WITHOUT_DEMAND, object, because);
     });
     for tracking in &tracked {
+        for disturbance in tracking.disturbances.iter().filter(|one| one.decides) {
+            for rule in [LATE, WITHOUT_DEMAND] {
+                judged.skip(&rule, tracking.subject.clone(), disturbance.sentence());
+            }
+        }
         judge_demand(tracking, judged);
         judge_lateness(tracking, judged);
     }
@@ -75,12 +86,14 @@ pub(super) fn judge(history: &History, judged: &mut Judged) {
 
 fn judge_deletions(history: &History, judged: &mut Judged) {
     let until = history.judged_until();
+    let rollouts = rollouts(history);
     for (name, job) in &history.kubernetes_jobs {
         let Some(deleted) = job.deleted.filter(|deleted| *deleted < until || history.draining.is_none())
         else {
             continue;
         };
-        if job.finished.is_none_or(|finished| finished > deleted) {
+        let rolled_out = rollouts.iter().any(|(from, to)| *from <= deleted && deleted <= *to);
+        if job.finished.is_none_or(|finished| finished > deleted) && !rolled_out {
             judged.find(
                 &DELETED,
                 deleted,
@@ -95,32 +108,57 @@ fn judge_deletions(history: &History, judged: &mut Judged) {
     }
 }
 
+/// When KEDA deletes what an older spec made: after a change of the ScaledJob unless its rollout is gradual,
+/// and before 2.14.1 whenever its operator starts (kedacore/keda#5656).
+fn rollouts(history: &History) -> Vec<(Instant, Instant)> {
+    let mut spans = Vec::new();
+    for (object, target) in history.targets.iter().filter(|(_, target)| target.scale.scaler == "ScaledJob") {
+        for fault in &history.faults {
+            let scale = target.scale_at(fault.from);
+            let text = |path| scale.spec.pointer(path).and_then(Value::as_str);
+            let gradual = [text("/rollout/strategy"), text("/rolloutStrategy")].contains(&Some("gradual"));
+            let old = version(&target.scale.keda).is_some_and(|keda| keda < Version::new(2, 14, 1));
+            if !gradual && (fault.edits(object).is_some() || (old && fault.restarts_keda())) {
+                spans.push((fault.from, fault.from + ROLLOUT + disturbances::restart(history)));
+            }
+        }
+    }
+    spans
+}
+
 fn judge_maximum(history: &History, judged: &mut Judged) {
     for target in history.targets.values().filter(|target| target.scale.scaler == "ScaledJob") {
-        let scale = &target.scale;
-        if scale.strategy.as_deref() == Some("custom") || scale.min > scale.max {
+        let eras = target.eras();
+        let may = |scale: &ScaleTarget| scale.strategy.as_deref() == Some("custom") || scale.min > scale.max;
+        if eras.iter().any(|(_, scale, _)| may(scale)) {
             judged.skip(
                 &ABOVE_MAX,
-                scale.name.clone(),
+                target.scale.name.clone(),
                 "strategy custom, or a minimum above the maximum, may exceed it",
             );
             continue;
         }
         let unfinished = history.unfinished_kubernetes_jobs();
         let until = history.judged_until();
-        if let Some(above) = unfinished.plateaus(until).find(|plateau| plateau.value > scale.max) {
+        // Jobs that an earlier maximum allowed are left to end.
+        let max = |at: Instant| {
+            let known = eras.iter().filter(|(from, ..)| *from <= at);
+            known.map(|(_, scale, _)| scale.max).max().unwrap_or(target.scale.max)
+        };
+        if let Some(above) = unfinished.plateaus(until).find(|plateau| plateau.value > max(plateau.from)) {
+            let max = max(above.from);
             judged.find(
                 &ABOVE_MAX,
                 above.from,
                 Breach {
-                    subject: format!("ScaledJob/{}", scale.name),
+                    subject: format!("ScaledJob/{}", target.scale.name),
                     measured: format!(
                         "{} unfinished Jobs for {}",
                         above.value,
                         span(above.until.since(above.from))
                     ),
-                    bound: format!("at most {}", scale.max),
-                    because: format!("maxReplicaCount is {}", scale.max),
+                    bound: format!("at most {max}"),
+                    because: format!("maxReplicaCount is {max}"),
                 },
             );
         }
@@ -130,7 +168,7 @@ fn judge_maximum(history: &History, judged: &mut Judged) {
 fn judge_demand(tracking: &Tracking, judged: &mut Judged) {
     let bounds = &tracking.bounds;
     for change in tracking.replicas.changes() {
-        if change.to <= change.from || change.to <= tracking.scale.min {
+        if change.to <= change.from || change.to <= tracking.scale.min || !tracking.judges(change.at) {
             continue;
         }
         let most = creating(tracking.scale.max);
@@ -162,10 +200,12 @@ fn judge_lateness(tracking: &Tracking, judged: &mut Judged) {
     let allowed = tracking.bounds.activation();
     for plateau in tracking.replicas.plateaus(tracking.until).filter(|plateau| plateau.value == 0) {
         let mut wanted: Option<Instant> = None;
-        let seen = tracking.seen_between(plateau.from, plateau.until);
+        let start = plateau.from.max(tracking.start());
+        let seen = tracking.seen_between(start, plateau.until);
         let last = [(plateau.until, false)];
         for (at, wants) in seen.iter().map(|seen| (seen.at, seen.good && seen.active)).chain(last) {
-            if let Some(since) = wanted.filter(|since| at.since(*since) > allowed) {
+            let took = |since: Instant| at.since(since) - tracking.disturbed_between(since, at);
+            if let Some(since) = wanted.filter(|since| took(*since) > allowed) {
                 judged.find(
                     &LATE,
                     since + allowed,

@@ -8,6 +8,7 @@ mod builds;
 mod busy;
 mod cause;
 mod consequences;
+mod job_numbers;
 mod jobs;
 mod kubernetes_jobs;
 mod machine;
@@ -50,7 +51,7 @@ pub struct Rule {
 /// A rule and the function that applies it; several rules may share one.
 type Group = (&'static [Rule], fn(&History, &mut Judged));
 
-const GROUPS: [Group; 15] = [
+const GROUPS: [Group; 16] = [
     (run::RULES, run::judge),
     (machine::RULES, machine::judge),
     (cause::RULES, cause::judge),
@@ -65,6 +66,7 @@ const GROUPS: [Group; 15] = [
     (reductions::RULES, reductions::judge),
     (replicas::RULES, replicas::judge),
     (kubernetes_jobs::RULES, kubernetes_jobs::judge),
+    (job_numbers::RULES, job_numbers::judge),
     (waiting::RULES, waiting::judge),
 ];
 

@@ -55,7 +55,7 @@ pub(crate) struct Seen {
     pub(crate) at: Instant,
     /// Whether KEDA could use it.
     pub(crate) good: bool,
-    /// The jobs that count.
+    /// The most jobs that count for a trigger.
     pub(crate) count: u64,
     /// Whether the trigger is active.
     pub(crate) active: bool,
