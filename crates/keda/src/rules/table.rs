@@ -87,6 +87,7 @@ const V2_9_0: Rules = Rules {
         activity_events: false,
         ready_recovers: false,
         polls_without_scalers: false,
+        retries_stay: true,
         labels_excluded: false,
     },
 };
@@ -220,6 +221,7 @@ const V2_20_0: Rules = {
     rules.scaled_object.hpa_health = HpaHealth::LowersReady;
     rules.scaled_object.failed_to_scale = "scale";
     rules.scaled_job.ready = Ready::EveryPoll;
+    rules.scaled_job.retries_stay = false;
     rules
 };
 
