@@ -33,7 +33,9 @@ pub(crate) fn group(reports: Vec<Report>) -> Vec<Group> {
         let keda = report.run.versions.get("keda").cloned().unwrap_or_default();
         match groups.iter_mut().find(|group| group.scenario == scenario && group.keda == keda) {
             Some(group) => group.reports.push(report),
-            None => groups.push(Group { scenario, keda, reports: vec![report], aggregate: None, sweep: None }),
+            None => {
+                groups.push(Group { scenario, keda, reports: vec![report], aggregate: None, sweep: None })
+            }
         }
     }
     for group in &mut groups {

@@ -75,6 +75,8 @@ pub(crate) enum Command {
     Explain(ExplainArguments),
     /// Line up two logs of the same scenario: the same steps, and how far apart in time?
     Diff(DiffArguments),
+    /// Hold the simulation against real KEDA: the same scenarios on both, decision by decision and step by step.
+    Fidelity(FidelityArguments),
     /// Serve a fake Azure DevOps organisation.
     Serve(ServeArguments),
     /// Local clusters: real Kubernetes and KEDA as plain processes.
@@ -208,6 +210,34 @@ pub(crate) struct DiffArguments {
     /// What to print.
     #[arg(short, long, value_enum, default_value_t = Output::Text)]
     pub(crate) output: Output,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct FidelityArguments {
+    /// Scenario files; a folder stands for the scenarios in it.
+    #[arg(value_name = "SCENARIO")]
+    pub(crate) scenarios: Vec<PathBuf>,
+    /// KEDA's versions, separated by commas.
+    #[arg(long, value_name = "VERSION", value_delimiter = ',', default_value = DEFAULT_KEDA, value_parser = keda_version)]
+    pub(crate) keda: Vec<String>,
+    /// How many random scenarios to add.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) random: u64,
+    /// The seed of every random choice of ours, and the number of the first random scenario.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// Make each random scenario that differs smaller, as long as it still differs, and write it down.
+    #[arg(long)]
+    pub(crate) shrink: bool,
+    /// How many times faster than real time the real runs are.
+    #[arg(long, value_name = "N", value_parser = up_to(MAXIMUM_SPEED.into()))]
+    pub(crate) speed: Option<u32>,
+    /// How many real runs live side by side on one control plane [default: 10].
+    #[arg(long, value_name = "N", value_parser = parallel)]
+    pub(crate) parallel: Option<usize>,
+    /// The folder for logs, random scenarios and the result.
+    #[arg(long, value_name = "DIR", default_value = "results/fidelity")]
+    pub(crate) out: PathBuf,
 }
 
 #[derive(Debug, Args)]

@@ -5,6 +5,7 @@ mod agent;
 mod check;
 mod cluster;
 mod compare;
+mod fidelity;
 mod package;
 mod run;
 mod serve;
@@ -21,6 +22,9 @@ use tokio::sync::watch;
 
 use crate::arguments::{Arguments, Colour, Command, Engine};
 use crate::exit::{Exit, Failure};
+
+pub(crate) use simulate::write_log;
+pub(crate) use verify::read_events;
 
 /// What a command comes to.
 type Outcome = Result<Exit, Failure>;
@@ -55,6 +59,7 @@ fn dispatch(command: Command, colour: Colour) -> Outcome {
         Command::Verify(arguments) => verify::verify(&arguments, colour),
         Command::Explain(arguments) => compare::explain(&arguments, colour),
         Command::Diff(arguments) => compare::diff(&arguments, colour),
+        Command::Fidelity(arguments) => block_on(fidelity::fidelity(arguments, colour)),
         Command::Serve(arguments) => block_on(serve::serve(arguments)),
         Command::Cluster { command } => block_on(cluster::cluster(command)),
         Command::Check { command } => block_on(check::check(command)),

@@ -60,6 +60,10 @@ impl Failure {
         Self { exit: Exit::Usage, message: message.to_string() }
     }
 
+    pub(crate) fn internal(message: impl fmt::Display) -> Self {
+        Self { exit: Exit::Internal, message: message.to_string() }
+    }
+
     pub(crate) fn environment(message: impl fmt::Display) -> Self {
         Self { exit: Exit::Environment, message: message.to_string() }
     }

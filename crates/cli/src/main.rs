@@ -7,6 +7,7 @@ mod aggregate;
 mod arguments;
 mod command;
 mod exit;
+mod fidelity;
 mod problems;
 mod progress;
 mod sweep;

@@ -70,8 +70,16 @@ fn values(report: &Report) -> Vec<(&'static str, Unit, Option<f64>)> {
         ("agents' busy time", Minutes, Some(measured.agents.busy_minutes)),
         ("agents' idle time", Minutes, Some(measured.agents.idle_minutes)),
         ("agents registered", Count, count(measured.agents.registered)),
-        ("agents left behind", Count, count(measured.agents.registered.saturating_sub(measured.agents.removed))),
-        ("busy pods killed", Count, u32::try_from(measured.agents.busy_pods_killed.len()).ok().and_then(count)),
+        (
+            "agents left behind",
+            Count,
+            count(measured.agents.registered.saturating_sub(measured.agents.removed)),
+        ),
+        (
+            "busy pods killed",
+            Count,
+            u32::try_from(measured.agents.busy_pods_killed.len()).ok().and_then(count),
+        ),
         ("jobs abandoned", Count, count(measured.jobs.abandoned)),
         ("reads of the queue", Count, count(measured.scaler.count)),
     ]
@@ -79,7 +87,8 @@ fn values(report: &Report) -> Vec<(&'static str, Unit, Option<f64>)> {
 
 /// What many runs come to; nothing of no run.
 pub(crate) fn sweep(reports: &[Report]) -> Option<Sweep> {
-    let worst = reports.iter().max_by(|a, b| badness(a).cmp(&badness(b)).then(b.run.seed.cmp(&a.run.seed)))?;
+    let worst =
+        reports.iter().max_by(|a, b| badness(a).cmp(&badness(b)).then(b.run.seed.cmp(&a.run.seed)))?;
     let names = values(worst).into_iter().map(|(name, unit, _)| (name, unit));
     let spreads = names.enumerate().filter_map(|(at, (value, unit))| {
         let measured = reports.iter().filter_map(|report| Some((values(report)[at].2?, report.run.seed)));
@@ -126,11 +135,13 @@ impl Sweep {
     /// The table.
     pub(crate) fn render(&self) -> String {
         let mut text = String::new();
-        let _ = writeln!(text, "  {:<28}{:>10}{:>10}{:>10}  seed of max", "over all seeds", "p50", "p95", "max");
+        let _ =
+            writeln!(text, "  {:<28}{:>10}{:>10}{:>10}  seed of max", "over all seeds", "p50", "p95", "max");
         for Spread { value, unit, p50, p95, max, max_seed, .. } in &self.values {
             let [p50, p95, most] = [*p50, *p95, *max].map(|number| written(number, *unit));
             let seed = if *max > 0.0 { max_seed.to_string() } else { String::new() };
-            let _ = writeln!(text, "  {}", format!("{value:<28}{p50:>10}{p95:>10}{most:>10}  {seed}").trim_end());
+            let _ =
+                writeln!(text, "  {}", format!("{value:<28}{p50:>10}{p95:>10}{most:>10}  {seed}").trim_end());
         }
         let Worst { seed, because, again } = &self.worst;
         let _ = writeln!(text, "  worst: seed {seed}, {because}\n  again: {again}");
@@ -140,7 +151,11 @@ impl Sweep {
 
 fn written(number: f64, unit: Unit) -> String {
     match unit {
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it was a number of milliseconds")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "it was a number of milliseconds"
+        )]
         Unit::Milliseconds => model::Millis(number as u64).to_string(),
         Unit::Count => format!("{number:.0}"),
         Unit::Minutes => format!("{number:.1} min"),

@@ -28,7 +28,9 @@ pub(crate) fn diff(arguments: &DiffArguments, colour: Colour) -> Outcome {
     let difference = verifier::diff_within(a, b, arguments.within);
     match arguments.output {
         Output::Json => print(&format!("{}\n", to_json(&difference)?)),
-        Output::Text => print(&difference.render(width(), has_colour(colour, std::io::stdout().is_terminal()))),
+        Output::Text => {
+            print(&difference.render(width(), has_colour(colour, std::io::stdout().is_terminal())))
+        }
     }
     Ok(match difference.verdict {
         Likeness::Equal { .. } | Likeness::EqualButBoundary { .. } => Exit::Passed,

@@ -72,9 +72,22 @@ pub(super) fn prepare(arguments: &RunArguments, colour: Colour) -> Result<Vec<Pr
         manifests: arguments.manifest.clone(),
         substitute: substitutions(&arguments.substitute)?,
     };
+    prepare_with(&arguments.scenarios, &overrides, colour)
+}
+
+/// The same for scenarios as they are.
+pub(super) fn prepare_files(scenarios: &[PathBuf], colour: Colour) -> Result<Vec<Prepared>, Failure> {
+    prepare_with(scenarios, &Overrides::default(), colour)
+}
+
+fn prepare_with(
+    scenarios: &[PathBuf],
+    overrides: &Overrides,
+    colour: Colour,
+) -> Result<Vec<Prepared>, Failure> {
     let (mut cases, mut mistakes) = (Vec::new(), Vec::new());
-    for file in scenario_files(&arguments.scenarios)? {
-        match case::prepare(&file, &overrides) {
+    for file in scenario_files(scenarios)? {
+        match case::prepare(&file, overrides) {
             Ok(case) => cases.push(case),
             Err(CaseError::Mistakes { problems }) => mistakes.extend(problems),
             Err(error) => return Err(Failure::usage(error)),

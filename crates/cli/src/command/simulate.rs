@@ -39,7 +39,8 @@ pub(crate) fn simulate(arguments: &RunArguments, colour: Colour) -> Outcome {
     if logs {
         make_folder(&arguments.out)?;
     }
-    let sweep = Sweep { arguments, simulations: &simulations, seeds: &seeds, alignment: alignment.as_ref(), logs };
+    let sweep =
+        Sweep { arguments, simulations: &simulations, seeds: &seeds, alignment: alignment.as_ref(), logs };
     let mut reports = Vec::new();
     for report in sweep.run() {
         reports.push(report?);
@@ -172,14 +173,16 @@ fn quoted(word: &str) -> String {
 }
 
 /// A log as it is written: one event a line.
-fn write_log(folder: &Path, events: &[Event]) -> Result<(), Failure> {
+pub(crate) fn write_log(folder: &Path, events: &[Event]) -> Result<(), Failure> {
     make_folder(folder)?;
     // An earlier run's report is none of this log's.
     let _ = std::fs::remove_file(folder.join(REPORT));
     let mut text = Vec::with_capacity(events.len() * 128);
     for event in events {
         let mut line = serde_json::Serializer::new(&mut text);
-        event.serialize(&mut line).map_err(|error| Failure { exit: Exit::Internal, message: error.to_string() })?;
+        event
+            .serialize(&mut line)
+            .map_err(|error| Failure { exit: Exit::Internal, message: error.to_string() })?;
         text.push(b'\n');
     }
     write(&folder.join(LOG), &text)

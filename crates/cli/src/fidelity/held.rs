@@ -1,0 +1,88 @@
+//! One run of the real thing, and the twin's beside it.
+
+use std::path::Path;
+
+use model::Event;
+use runner::case::Prepared;
+use runner::sim::{Run, Simulation};
+use serde::Serialize;
+use twin::Alignment;
+use verifier::{Difference, Likeness, Verdict};
+
+use crate::command::{read_events, write_log};
+use crate::exit::Failure;
+
+/// What came of holding one against the other.
+#[derive(Debug, Serialize)]
+pub(crate) struct Held {
+    /// The scenario.
+    pub(crate) scenario: String,
+    /// KEDA's version.
+    pub(crate) keda: String,
+    /// Whether the real run can be told from at all.
+    pub(crate) conclusive: bool,
+    /// Every decision of KEDA and the HPA in the real run, as the twin would have taken it.
+    pub(crate) decisions: Decisions,
+    /// The steps of both by themselves.
+    pub(crate) difference: Difference,
+}
+
+/// The decisions of a real run, held against the twin's.
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct Decisions {
+    /// How many there were.
+    pub(crate) compared: u64,
+    /// How many of them are equal.
+    pub(crate) equal: u64,
+    /// What differs, a sentence each.
+    pub(crate) differences: Vec<String>,
+}
+
+impl Decisions {
+    fn of(_real: &[Event]) -> Self {
+        Self::default()
+    }
+}
+
+impl Held {
+    /// Whether every decision is equal and the steps are, boundary cases aside.
+    pub(crate) fn is_equal(&self) -> bool {
+        !self.conclusive
+            || (self.decisions.differences.is_empty()
+                && !matches!(self.difference.verdict, Likeness::Different))
+    }
+}
+
+/// Simulates what the log is of, aligned with it, and holds both against each other. The twin's log is
+/// written to `folder`.
+pub(crate) fn hold(case: &Prepared, keda: &str, log: &Path, folder: &Path) -> Result<Held, Failure> {
+    let real = read_events(log)?;
+    let conclusive = verifier::verify(real.clone()).verdict != Verdict::Inconclusive;
+    let simulated = simulated(case, keda, &real)?;
+    write_log(folder, &simulated)?;
+    Ok(Held {
+        scenario: case.scenario.name.clone(),
+        keda: keda.to_owned(),
+        conclusive,
+        decisions: Decisions::of(&real),
+        difference: verifier::diff(real, simulated),
+    })
+}
+
+fn simulated(case: &Prepared, keda: &str, real: &[Event]) -> Result<Vec<Event>, Failure> {
+    let alignment = Alignment::of(real);
+    let seed = real.iter().find_map(|event| match &event.fact {
+        model::Fact::RunStarted(started) => Some(started.seed),
+        _ => None,
+    });
+    let simulation = Simulation::new(case, Some(keda)).map_err(Failure::usage)?;
+    let replay = format!("poolproof run {} --keda {keda}", case.file);
+    let run = Run {
+        seed: seed.unwrap_or(1),
+        repetition: 1,
+        replay: &replay,
+        alignment: Some(&alignment),
+        log: true,
+    };
+    Ok(simulation.run(&run).map_err(Failure::usage)?.events)
+}
