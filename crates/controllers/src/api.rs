@@ -28,7 +28,8 @@ impl Cluster {
         }
     }
 
-    /// Somebody writes `spec.replicas`, through the scale subresource or not. Nothing happens if the workload is gone.
+    /// Somebody writes `spec.replicas`, through the scale subresource or not. Nothing happens if the workload
+    /// is gone.
     pub fn scale(&mut self, now: Instant, id: WorkloadId, replicas: u32, out: &mut Vec<Action>) {
         let workload = self.workload_mut(id);
         // A write that changes nothing is no event.

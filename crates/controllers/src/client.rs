@@ -7,7 +7,8 @@ use model::{Instant, Millis};
 const EVENT_BURST: u32 = 25;
 /// One more event of an object after that long, from the same file (`defaultSpamQPS`).
 const EVENT_REFILL: Millis = Millis::seconds(300);
-/// Events that wait to be written; more are dropped (client-go 0.35.4, `tools/record/event.go`, `maxQueuedEvents`).
+/// Events that wait to be written; more are dropped (client-go 0.35.4, `tools/record/event.go`,
+/// `maxQueuedEvents`).
 const EVENT_QUEUE: u32 = 1000;
 
 /// A token bucket that is full at first.

@@ -131,7 +131,8 @@ impl Manager {
 }
 
 impl Cluster {
-    /// An empty namespace. Everything random comes from streams of this seed whose names begin with `controllers/`.
+    /// An empty namespace. Everything random comes from streams of this seed whose names begin with
+    /// `controllers/`.
     #[must_use]
     pub fn new(seed: u64, settings: Settings) -> Self {
         Self {
@@ -210,7 +211,8 @@ impl Cluster {
         self.settings.watch.draw(&mut self.random.latencies)
     }
 
-    /// Takes so many tokens of a controller's client: when the last of these calls, made one after the other, takes effect.
+    /// Takes so many tokens of a controller's client: when the last of these calls, made one after the other,
+    /// takes effect.
     pub(crate) fn calls(&mut self, now: Instant, controller: Controller, number: u32) -> Instant {
         let mut at = now;
         for _ in 0..number {
@@ -384,7 +386,8 @@ impl Cluster {
         Some(WorkloadId(crate::ids::next(found)))
     }
 
-    /// The pods of a workload that exist, ended and terminating ones too: a Deployment's by ReplicaSet and then by age, a StatefulSet's by ordinal.
+    /// The pods of a workload that exist, ended and terminating ones too: a Deployment's by ReplicaSet and
+    /// then by age, a StatefulSet's by ordinal.
     pub fn pods_of(&self, id: WorkloadId) -> impl Iterator<Item = (PodId, &Pod)> {
         let workload = self.workload(id);
         let of_sets = workload.sets.iter().flat_map(|set| set.pods.iter().copied());

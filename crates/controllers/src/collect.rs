@@ -105,7 +105,8 @@ impl Cluster {
         }
     }
 
-    /// The Job controller removes the finalizer of a pod whose Job is gone or has finished; one worker does that.
+    /// The Job controller removes the finalizer of a pod whose Job is gone or has finished; one worker does
+    /// that.
     pub(crate) fn free_if_orphaned(&mut self, now: Instant, id: PodId) {
         let Some(pod) = self.pod(id).filter(|pod| pod.tracked) else { return };
         let Owner::Job(job) = pod.owner else { return };

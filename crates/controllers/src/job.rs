@@ -18,7 +18,8 @@ use sync::Sync;
 
 /// Job's backoffLimit (Kubernetes 1.35.4, `pkg/apis/batch/v1/defaults.go`, `SetDefaults_Job`).
 pub const BACKOFF_LIMIT: u32 = 6;
-/// Pod's terminationGracePeriodSeconds (`staging/src/k8s.io/api/core/v1/types.go`, `DefaultTerminationGracePeriodSeconds`).
+/// Pod's terminationGracePeriodSeconds (`staging/src/k8s.io/api/core/v1/types.go`,
+/// `DefaultTerminationGracePeriodSeconds`).
 pub const GRACE: Millis = Millis::seconds(30);
 
 /// When the pod that replaces another is created.

@@ -11,7 +11,8 @@ use crate::ids::Uid;
 /// The letters of generated names: no vowels, no digits that look like them
 /// (apimachinery 0.35.4, `pkg/util/rand/rand.go`, `alphanums`).
 const LETTERS: &[u8; 27] = b"bcdfghjklmnpqrstvwxz2456789";
-/// Random characters behind a `generateName` (apiserver 0.35.4, `pkg/storage/names/generate.go`, `randomLength`).
+/// Random characters behind a `generateName` (apiserver 0.35.4, `pkg/storage/names/generate.go`,
+/// `randomLength`).
 const RANDOM: usize = 5;
 /// A longer `generateName` is cut (the same file, `MaxGeneratedNameLength`).
 const LONGEST_PREFIX: usize = 58;
@@ -34,9 +35,11 @@ pub(crate) fn generate(prefix: &str, rng: &mut ChaCha8Rng) -> String {
     name
 }
 
-/// The name of a Deployment's ReplicaSet: the template's hash is written in decimal, and each digit becomes a letter.
+/// The name of a Deployment's ReplicaSet: the template's hash is written in decimal, and each digit becomes a
+/// letter.
 ///
-/// Source: Kubernetes 1.35.4, `pkg/controller/controller_utils.go`, `ComputeHash`; apimachinery's `SafeEncodeString`.
+/// Source: Kubernetes 1.35.4, `pkg/controller/controller_utils.go`, `ComputeHash`; apimachinery's
+/// `SafeEncodeString`.
 pub(crate) fn replica_set(deployment: &str, hash: u32) -> String {
     let mut name = format!("{deployment}-");
     let from = name.len();

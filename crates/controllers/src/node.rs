@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use model::Instant;
+use model::Millis;
 
 use crate::ids::PodId;
 
@@ -30,14 +30,12 @@ pub struct Node {
     pub(crate) tainted: bool,
     /// How often it fell silent or came back.
     pub(crate) silence: u32,
-    /// Leases are renewed every 10 s from here on.
-    pub(crate) first_renewal: Instant,
-    /// The last renewal before it fell silent.
-    pub(crate) last_renewal: Instant,
+    /// How long after a multiple of 10 s its kubelet renews its lease.
+    pub(crate) renewal: Millis,
 }
 
 impl Node {
-    pub(crate) fn new(new: NewNode, first_renewal: Instant) -> Self {
+    pub(crate) fn new(new: NewNode, renewal: Millis) -> Self {
         Self {
             name: new.name,
             limit: new.pods,
@@ -48,8 +46,7 @@ impl Node {
             ready: true,
             tainted: false,
             silence: 0,
-            first_renewal,
-            last_renewal: first_renewal,
+            renewal,
         }
     }
 

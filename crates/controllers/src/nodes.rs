@@ -26,14 +26,15 @@ impl Cluster {
     /// A node joins, ready.
     pub fn add_node(&mut self, now: Instant, new: NewNode, _out: &mut Vec<Action>) -> NodeId {
         let id = NodeId(next(self.nodes.len()));
-        let phase = below(&mut self.random.nodes, LEASE_RENEWAL.0);
-        self.nodes.push(Node::new(new, Instant(now.0.saturating_sub(phase))));
+        let renewal = Millis(below(&mut self.random.nodes, LEASE_RENEWAL.0));
+        self.nodes.push(Node::new(new, renewal));
         self.disruption(now);
         self.room(now);
         id
     }
 
-    /// A node falls silent: its kubelet neither listens nor renews its lease. Nothing happens if it does already.
+    /// A node falls silent: its kubelet neither listens nor renews its lease. Nothing happens if it does
+    /// already.
     pub fn lose_node(&mut self, now: Instant, id: NodeId) {
         let node = self.node_mut(id);
         if !node.present || !node.listening {
@@ -41,10 +42,8 @@ impl Cluster {
         }
         node.listening = false;
         node.silence += 1;
-        let since_renewal = now.since(node.first_renewal).0 % LEASE_RENEWAL.0;
-        node.last_renewal = now - Millis(since_renewal);
-        let last_renewal = node.last_renewal;
-        self.plan_silence(now, id, last_renewal);
+        let since_renewal = (now.0 + LEASE_RENEWAL.0 - node.renewal.0) % LEASE_RENEWAL.0;
+        self.plan_silence(now, id, now - Millis(since_renewal));
     }
 
     /// The first look of the controller at which the lease is too old.
@@ -177,7 +176,7 @@ impl Cluster {
         node.ready = true;
         node.tainted = false;
         node.silence += 1;
-        node.first_renewal = now;
+        node.renewal = Millis(now.0 % LEASE_RENEWAL.0);
         for pod in node.pods.clone() {
             match self.pod(pod).map(|pod| (pod.phase, pod.deletion)) {
                 Some((_, Some(deletion))) => {
@@ -217,7 +216,8 @@ impl Cluster {
         }
     }
 
-    /// A pod that is being deleted and never had a node is only kept by a finalizer: it fails at the next look.
+    /// A pod that is being deleted and never had a node is only kept by a finalizer: it fails at the next
+    /// look.
     ///
     /// Source: `gcUnscheduledTerminating`.
     pub(crate) fn plan_unscheduled_collection(&mut self, now: Instant, id: PodId) {

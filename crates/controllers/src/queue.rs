@@ -132,7 +132,8 @@ impl Timers {
 
 /// A key in its work queue.
 ///
-/// Source: client-go 0.35.4, `util/workqueue/queue.go` and `delaying_queue.go`: a key waits once, is not worked
+/// Source: client-go 0.35.4, `util/workqueue/queue.go` and `delaying_queue.go`: a key waits once, is not
+/// worked
 /// on twice at once, and of several delays the earliest wins.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Work {

@@ -9,7 +9,8 @@ pub(crate) const FIRST: Millis = Millis::seconds(10);
 /// The longest (the same file, `MaxJobPodFailureBackOff`).
 pub(crate) const LONGEST: Millis = Millis::minutes(10);
 
-/// The failures since the last success. It lives in memory only: a restart of the controller-manager forgets it.
+/// The failures since the last success. It lives in memory only: a restart of the controller-manager forgets
+/// it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct BackOff {
     failures: u32,
