@@ -100,7 +100,8 @@ fn check(log: &[Event]) {
     for event in log {
         match event.fact {
             Fact::JobRequestQueued { request, .. } => {
-                assert_eq!(requests.insert(request, Held::Queued), None)
+                let before = requests.insert(request, Held::Queued);
+                assert_eq!(before, None, "{request} was there");
             }
             Fact::JobRequestAssigned { request, agent } => {
                 assert!(
