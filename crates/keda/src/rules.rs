@@ -314,6 +314,10 @@ pub struct ScaledJobRules {
     /// Whether a poll that cannot build the scalers goes on without readings; before, it ended there
     /// (2.12.0, #4781; K:pkg/scaling/scale_handler.go).
     pub polls_without_scalers: bool,
+    /// Whether a reconcile that waits to be tried again is tried at that time even if an edit has brought
+    /// another one before (until 2.19: client-go `util/workqueue`; from 2.20.0 on
+    /// controller-runtime's own queue, `pkg/controller/priorityqueue`, keeps one entry).
+    pub retries_stay: bool,
     /// Whether `scaledjob.keda.sh/job-excluded-labels` is understood (2.18.0, #6849).
     pub labels_excluded: bool,
 }

@@ -5,9 +5,8 @@
 //! The loop polls at once and then every `pollingInterval` (K:pkg/scaling/scale_handler.go, `startScaleLoop`).
 //!
 //! The machine is told what happens with [`Machine::handle`] and woken with [`Machine::advance`] at
-//! [`Machine::next_deadline`]. Simplifications: writes of status and events take no time, an
-//! edit does not leave a retry of an earlier reconcile behind, and the scalers that push goroutines of
-//! a new loop may build beside the first poll are not built.
+//! [`Machine::next_deadline`]. Simplifications: writes of status and events take no time, and
+//! the scalers that a new loop may build beside its first poll, for triggers that push, are not built.
 
 mod poll;
 mod reconcile;
@@ -86,6 +85,8 @@ pub struct Machine {
     random: ChaCha8Rng,
     calls: u64,
     reconcile: Reconcile,
+    /// When a reconcile that failed is tried again.
+    retry: Option<Instant>,
     /// Reconciles that failed in a row.
     failures: u32,
     /// Whether the object was changed while it was being reconciled.
@@ -97,8 +98,6 @@ pub struct Machine {
 #[derive(Debug, Clone)]
 enum Reconcile {
     Idle,
-    /// A failed one is tried again.
-    Due(Instant),
     /// It wants to know the Jobs of earlier generations.
     Looking(Arc<Revision>),
     /// It deletes them.
@@ -177,6 +176,7 @@ impl Machine {
             random,
             calls: 0,
             reconcile: Reconcile::Idle,
+            retry: None,
             failures: 0,
             again: false,
             polling: None,
@@ -251,7 +251,10 @@ impl Machine {
     #[must_use]
     pub fn next_deadline(&self) -> Option<Instant> {
         let polling = self.polling.as_ref().and_then(Loop::next_deadline);
-        [self.scalers.next_deadline(), self.reconcile.next_deadline(), polling].into_iter().flatten().min()
+        [self.scalers.next_deadline(), self.retry, self.reconcile.next_deadline(), polling]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// Time has passed.
@@ -290,6 +293,7 @@ impl Machine {
         let reconcile = std::mem::replace(&mut self.reconcile, Reconcile::Idle);
         abandon(reconcile.series(), turn);
         abandon(polling.as_ref().and_then(Loop::series), turn);
+        self.retry = None;
         self.failures = 0;
         self.again = false;
     }
@@ -303,10 +307,7 @@ impl Machine {
         let changed = before.source.generation != self.revision.source.generation
             || (pauses && before.pause() != self.revision.pause());
         if self.runs && changed {
-            match self.reconcile {
-                Reconcile::Idle | Reconcile::Due(_) => self.begin_reconcile(turn),
-                _ => self.again = true,
-            }
+            self.ask_for_reconcile(turn);
         }
     }
 

@@ -18,13 +18,25 @@ impl Reconcile {
     }
 
     pub(super) fn next_deadline(&self) -> Option<Instant> {
-        if let Self::Due(at) = self { Some(*at) } else { self.series().and_then(Series::next_deadline) }
+        self.series().and_then(Series::next_deadline)
     }
 }
 
 impl Machine {
+    /// Begins a reconcile, now or after the one that is under way.
+    pub(super) fn ask_for_reconcile(&mut self, turn: &mut Turn<'_>) {
+        if matches!(self.reconcile, Reconcile::Idle) {
+            self.begin_reconcile(turn);
+        } else {
+            self.again = true;
+        }
+    }
+
     pub(super) fn begin_reconcile(&mut self, turn: &mut Turn<'_>) {
         self.again = false;
+        if !self.operator.rules.scaled_job.retries_stay {
+            self.retry = None;
+        }
         let revision = Arc::clone(&self.revision);
         let told = self.operator.rules.scaled_job.activity_events;
         let paused = self.condition(Condition::Paused) == Status::True;
@@ -73,11 +85,12 @@ impl Machine {
 
     /// Does whatever the reconcile can do now. Whether it did anything that others may wait for.
     pub(super) fn go_on_reconciling(&mut self, turn: &mut Turn<'_>) -> bool {
+        if self.retry.is_some_and(|at| at <= turn.now) {
+            self.retry = None;
+            self.ask_for_reconcile(turn);
+            return true;
+        }
         match &mut self.reconcile {
-            Reconcile::Due(at) if *at <= turn.now => {
-                self.begin_reconcile(turn);
-                true
-            }
             Reconcile::RollingOut(revision, series) => {
                 let foreground = matches!(revision.settings.rollout, Rollout::Immediate { foreground: true });
                 Self::send(&mut self.calls, series, revision, foreground, turn);
@@ -141,7 +154,7 @@ impl Machine {
                 self.set(Condition::Ready, Status::False, "ScaledJobCheckFailed", turn);
                 self.set(Condition::Active, Status::Unknown, "UnknownState", turn);
                 turn.event(Event::CheckFailed(failure));
-                self.reconcile = Reconcile::Due(retry);
+                self.retry = Some(self.retry.map_or(retry, |earlier| earlier.min(retry)));
             }
         }
         if self.again {

@@ -93,6 +93,21 @@ fn if_an_edit_cannot_be_reconciled_the_old_loop_goes_on_with_its_interval() {
 }
 
 #[test]
+fn a_retry_outlives_an_edit_until_2_19_and_restarts_the_loop_once_more() {
+    for (version, reads) in [("2.19.0", vec![20_100, 21_775, 51_675]), ("2.20.0", vec![20_100, 50_100])] {
+        let mut world = World::before(version, one());
+        world.pools_fail = true;
+        world.tell(Input::OperatorStarted(super::world::operator(version)));
+        // After twelve failures of 100 ms each, and 5 + 10 + ... + 10,240 ms of waiting: the next try is at 21,675.
+        world.run(20_000);
+        world.pools_fail = false;
+        world.edit(|object| object.spec.max_replica_count = Some(5));
+        world.run(60_000);
+        assert_eq!(world.times("read"), reads, "{version}");
+    }
+}
+
+#[test]
 fn annotations_and_labels_alone_do_not_restart_the_loop() {
     let mut world = World::new("2.21.0", one());
     world.run(40_000);
