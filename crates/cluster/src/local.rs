@@ -94,6 +94,12 @@ pub enum LocalError {
     /// No cluster of that name runs.
     #[error("there is no cluster named `{0}`; `poolproof cluster up --name {0}` starts it")]
     NoSuchCluster(String),
+    /// Somebody else's cluster, in which nothing is restarted.
+    #[error(
+        "the cluster `{0}` is shared: a scenario that restarts or replaces its programs needs one of its own; \
+         leave --cluster out"
+    )]
+    Shared(String),
     /// A name that cannot be a folder's.
     #[error("`{0}` is not a cluster name: use lower-case letters, digits and dashes, at most 40")]
     BadName(String),

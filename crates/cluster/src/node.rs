@@ -142,6 +142,12 @@ impl Nodes {
         &self.names
     }
 
+    /// The name of a node, counted from 1.
+    #[must_use]
+    pub fn name(&self, node: u32) -> Option<&str> {
+        self.numbered(node).map(|(_, name)| name)
+    }
+
     /// Kills the processes of a pod's containers, as somebody on the node could. A pod that does not run
     /// here is none of ours.
     pub fn kill(&self, namespace: &str, pod: &str) {
@@ -149,14 +155,13 @@ impl Nodes {
     }
 
     /// Makes a node vanish with everything on it: its processes end without a word, and nobody says any
-    /// more that it is alive. Nodes are counted from 1; answers the node's name, if there is one.
-    pub fn lose(&self, node: u32) -> Option<&str> {
-        let (index, name) = self.numbered(node)?;
+    /// more that it is alive. Nodes are counted from 1.
+    pub fn lose(&self, node: u32) {
+        let Some((index, _)) = self.numbered(node) else { return };
         self.lost.send_modify(|lost| {
             lost.insert(index);
         });
         self.order(Order::Lose(index));
-        Some(name)
     }
 
     /// Brings a lost node back, with nothing on it: no image, no process. The pods that are still bound to

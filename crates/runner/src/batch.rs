@@ -1,7 +1,9 @@
 //! Many runs: scenarios by KEDA versions by repetitions. Each version gets one
 //! control plane, on which the runs live side by side, each in a namespace with
-//! nodes and an organisation of its own.
+//! nodes and an organisation of its own. A run that restarts the programs of its
+//! control plane has one to itself.
 
+use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
@@ -9,11 +11,13 @@ use cluster::local::{DEFAULT_KEDA, LocalError, Progress};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use model::Millis;
+use model::fault::Fault;
 use server::{Options, Server};
 use tokio::sync::watch;
 
 use crate::case::Prepared;
 use crate::engine::Engine;
+use crate::faults::needs_a_cluster_of_its_own;
 use crate::run::{RunError, RunRequest, Stop, folder, run};
 use crate::state::State;
 
@@ -50,6 +54,9 @@ pub struct Batch {
     /// The package that start scripts download.
     pub packages: Vec<server::Package>,
 }
+
+/// A scenario, and which repetition of it.
+type Planned<'a> = (&'a Prepared, u32);
 
 /// One run of a batch, as it is told to whoever watches.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -96,6 +103,28 @@ impl Batch {
         self.cases.len() * versions * usize::try_from(self.repeat).unwrap_or(usize::MAX)
     }
 
+    /// Checks that nobody's cluster would be disturbed.
+    ///
+    /// # Errors
+    /// [`LocalError::Shared`] if a scenario restarts programs of a cluster that somebody named.
+    pub fn check(&self) -> Result<(), LocalError> {
+        let disturbs = self.cases.iter().any(|case| needs_a_cluster_of_its_own(&case.scenario));
+        match &self.cluster {
+            Some(name) if disturbs => Err(LocalError::Shared(name.clone())),
+            _ => Ok(()),
+        }
+    }
+
+    /// What shares a control plane: all runs of a version, but for those that restart its programs.
+    fn groups<'a>(&self, cases: &[&'a Prepared]) -> Vec<Vec<Planned<'a>>> {
+        let of = |case: &'a Prepared| (1..=self.repeat).map(move |repetition| (case, repetition));
+        let (alone, shared): (Vec<&Prepared>, Vec<&Prepared>) =
+            cases.iter().partition(|case| needs_a_cluster_of_its_own(&case.scenario));
+        let together: Vec<Planned<'_>> = shared.into_iter().flat_map(of).collect();
+        let alone = alone.into_iter().flat_map(of).map(|planned| vec![planned]);
+        [together].into_iter().filter(|together| !together.is_empty()).chain(alone).collect()
+    }
+
     /// The versions in their order, each with the scenarios that run on it.
     fn by_version(&self) -> Vec<(String, Vec<&Prepared>)> {
         if !self.keda.is_empty() {
@@ -121,31 +150,48 @@ impl Batch {
     ) -> Ended {
         let mut ended = Ended::default();
         for (keda, cases) in self.by_version() {
-            if *interrupted.borrow() {
-                break;
-            }
-            let engine = tokio::select! {
-                engine = self.engine(&keda, progress) => engine,
-                () = is_true(interrupted.clone()) => break,
-            };
-            let runs = match engine {
-                Ok(engine) => self.on(engine, &cases, observer, interrupted).await,
-                Err(error) => Err(error),
-            };
-            match runs {
-                Ok(finished) => ended.finished.extend(finished),
-                Err(error) => ended.failures.push((keda, error)),
+            for group in self.groups(&cases) {
+                if *interrupted.borrow() {
+                    return ended;
+                }
+                let engine = tokio::select! {
+                    engine = self.engine(&keda, &group, progress) => engine,
+                    () = is_true(interrupted.clone()) => return ended,
+                };
+                let runs = match engine {
+                    Ok(engine) => self.on(engine, &group, observer, interrupted).await,
+                    Err(error) => Err(error),
+                };
+                match runs {
+                    Ok(finished) => ended.finished.extend(finished),
+                    Err(error) => ended.failures.push((keda.clone(), error)),
+                }
             }
         }
         ended
     }
 
-    async fn engine(&self, keda: &str, progress: &Progress<'_>) -> Result<Engine, LocalError> {
+    async fn engine(
+        &self,
+        keda: &str,
+        group: &[Planned<'_>],
+        progress: &Progress<'_>,
+    ) -> Result<Engine, LocalError> {
         match &self.cluster {
-            Some(name) => Engine::join(&self.cache, name).await,
+            Some(name) => {
+                self.check()?;
+                Engine::join(&self.cache, name).await
+            }
             None => {
                 let name = format!("run-{}-{keda}", std::process::id()).replace('.', "-");
-                Engine::own(&self.cache, &name, keda, self.speed, progress).await
+                let faults = group.iter().flat_map(|(case, _)| &case.scenario.faults);
+                let upgrades: BTreeSet<String> = faults
+                    .filter_map(|fault| match fault {
+                        Fault::KedaUpgrade(upgrade) => Some(upgrade.version.clone()),
+                        _ => None,
+                    })
+                    .collect();
+                Engine::own(&self.cache, &name, keda, &upgrades, self.speed, progress).await
             }
         }
     }
@@ -154,7 +200,7 @@ impl Batch {
     async fn on(
         &self,
         engine: Engine,
-        cases: &[&Prepared],
+        group: &[Planned<'_>],
         observer: &dyn Observer,
         interrupted: &watch::Receiver<bool>,
     ) -> Result<Vec<Finished>, LocalError> {
@@ -169,7 +215,7 @@ impl Batch {
             };
             std::future::pending::<()>().await;
         };
-        let runs = self.side_by_side(&engine, &server, cases, observer, stopped);
+        let runs = self.side_by_side(&engine, &server, group, observer, stopped);
         let finished = tokio::select! {
             finished = runs => finished,
             () = watch_over => unreachable!("it waits for ever"),
@@ -183,13 +229,11 @@ impl Batch {
         &self,
         engine: &Engine,
         server: &Server,
-        cases: &[&Prepared],
+        group: &[Planned<'_>],
         observer: &dyn Observer,
         stop: watch::Receiver<Stop>,
     ) -> Vec<Finished> {
-        let repetitions = 1..=self.repeat;
-        let mut waiting =
-            cases.iter().flat_map(|case| repetitions.clone().map(move |repetition| (*case, repetition)));
+        let mut waiting = group.iter().copied();
         let mut living = FuturesUnordered::new();
         let mut finished = Vec::new();
         let mut number = 0;

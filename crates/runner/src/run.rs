@@ -6,18 +6,21 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use cluster::local::LocalError;
-use cluster::node::{self, NodeOptions};
+use cluster::local::audit::AuditTail;
+use cluster::node::{self, NodeOptions, Nodes};
 use cluster::watch::Watch;
 use cluster::workspace::{Workspace, WorkspaceError};
-use model::event::{AppliedManifest, Outcome, RunStarted};
-use model::manifest::{self, Document};
-use model::scenario::{Substitute, Until};
+use model::event::{Outcome, RunStarted};
+use model::manifest::Document;
+use model::scenario::Until;
 use model::{Fact, Instant, Millis};
 use server::{NewOrganization, Organization, Server};
 use tokio::sync::watch;
 
 use crate::case::Prepared;
 use crate::engine::Engine;
+use crate::faults::Faults;
+use crate::filled::{Filled, fill_in};
 use crate::plan::{self, Plan};
 use crate::recorder::Recorder;
 use crate::state::State;
@@ -55,9 +58,12 @@ pub enum RunError {
     /// The machine did not.
     #[error(transparent)]
     Local(#[from] LocalError),
-    /// The nodes did not start.
-    #[error("the nodes did not start: {0}")]
+    /// The nodes did not start, or did not come back.
+    #[error("the nodes are not there: {0}")]
     Nodes(String),
+    /// A fault changes an object that no manifest has.
+    #[error("no manifest has the object `{0}` that a fault changes")]
+    NoSuchObject(String),
     /// The service did not take the organisation.
     #[error("the service did not take the organisation: {0}")]
     Service(String),
@@ -126,6 +132,21 @@ struct Run<'a> {
     stop: watch::Receiver<Stop>,
 }
 
+/// Where a run lives.
+struct Site<'a> {
+    workspace: &'a Workspace,
+    organization: &'a Organization,
+    nodes: &'a Nodes,
+    watch: &'a Watch,
+    filled: &'a [Filled],
+}
+
+impl<'a> Site<'a> {
+    fn documents(&self) -> impl Iterator<Item = &'a Document> + use<'a> {
+        self.filled.iter().flat_map(|filled| &filled.documents)
+    }
+}
+
 type Ended = (Outcome, Option<String>);
 
 impl Run<'_> {
@@ -185,35 +206,74 @@ impl Run<'_> {
             engine.clock(),
             self.recorder.events(),
         );
+        let events = self.recorder.events().clone();
+        let audit = AuditTail::start(engine.audit_log(), workspace.namespace(), engine.clock(), events);
         let ended = match engine.probe(self.recorder.events().clone()) {
-            Ok(_probe) => self.load_and_drain(workspace, organization, filled, plan).await,
+            Ok(_probe) => {
+                let site = Site { workspace, organization, nodes: &nodes, watch: &watch, filled };
+                self.load_and_drain(&site, plan).await
+            }
             Err(error) => Err(error.into()),
         };
-        drop(watch);
+        drop((watch, audit));
         // Nodes that cannot be deleted belong to a cluster that ends, or has ended.
         let _ = nodes.stop().await;
         ended
     }
 
-    async fn load_and_drain(
-        &mut self,
-        workspace: &Workspace,
-        organization: &Organization,
-        filled: &[Filled],
-        plan: &Plan,
-    ) -> Result<Ended, RunError> {
-        for document in filled.iter().flat_map(|filled| &filled.documents) {
-            workspace.apply(document.value()).await?;
+    async fn load_and_drain(&mut self, site: &Site<'_>, plan: &Plan) -> Result<Ended, RunError> {
+        for document in site.documents() {
+            site.workspace.apply(document.value()).await?;
         }
-        let ended = match self.await_in_place().await {
-            Waited::Held => self.queue_and_settle(organization, plan).await?,
-            Waited::Limit => (Outcome::BoundReached, Some(self.not_in_place())),
-            Waited::Broken(ended) => ended,
+        let ready = match self.await_in_place().await {
+            Waited::Held => Ok(()),
+            Waited::Limit => Err((Outcome::BoundReached, Some(self.not_in_place()))),
+            Waited::Broken(ended) => Err(ended),
         };
-        if matches!(ended.0, Outcome::Failed | Outcome::Interrupted) {
-            return Ok(ended);
+        let Err(ended) = ready else {
+            self.tell(Fact::RunReady {});
+            let ready = self.now();
+            let faults = self.faults(site);
+            let scenario = &self.request.case.scenario;
+            return tokio::select! {
+                error = faults.drive(ready, scenario) => Err(error),
+                ended = self.queue_settle_and_drain(site, plan, ready) => ended,
+            };
+        };
+        self.drain_unless_broken(site, ended).await
+    }
+
+    fn faults<'s>(&self, site: &Site<'s>) -> Faults<'s>
+    where
+        Self: 's,
+    {
+        let objects = site.documents().map(|document| (document.object(), document)).collect();
+        let Site { workspace, organization, nodes, watch, .. } = *site;
+        Faults {
+            engine: self.engine,
+            recorder: self.recorder,
+            workspace,
+            organization,
+            nodes,
+            watch,
+            objects,
         }
-        self.drain(workspace, filled).await?;
+    }
+
+    async fn queue_settle_and_drain(
+        &mut self,
+        site: &Site<'_>,
+        plan: &Plan,
+        ready: Instant,
+    ) -> Result<Ended, RunError> {
+        let ended = self.queue_and_settle(site.organization, plan, ready).await?;
+        self.drain_unless_broken(site, ended).await
+    }
+
+    async fn drain_unless_broken(&mut self, site: &Site<'_>, ended: Ended) -> Result<Ended, RunError> {
+        if !matches!(ended.0, Outcome::Failed | Outcome::Interrupted) {
+            self.drain(site).await?;
+        }
         Ok(ended)
     }
 
@@ -239,9 +299,8 @@ impl Run<'_> {
         &mut self,
         organization: &Organization,
         plan: &Plan,
+        ready: Instant,
     ) -> Result<Ended, RunError> {
-        self.tell(Fact::RunReady {});
-        let ready = self.now();
         let scenario = &self.request.case.scenario;
         let limit = ready + scenario.at_most;
         for definition in &plan.definitions {
@@ -250,11 +309,8 @@ impl Run<'_> {
                 .map_err(|refusal| RunError::Service(refusal.to_string()))?;
         }
         for build in &plan.builds {
-            let due = ready + build.at;
-            match self.wait_for(due.min(limit), |_| false).await {
-                Waited::Limit if due <= limit => {}
-                Waited::Broken(ended) => return Ok(ended),
-                Waited::Limit | Waited::Held => return Ok((Outcome::BoundReached, None)),
+            if let Some(ended) = self.await_instant(ready + build.at, limit).await {
+                return Ok(ended);
             }
             // A refusal is in the log: the service writes it there.
             let _ = organization.queue_build(&build.definition);
@@ -264,8 +320,25 @@ impl Run<'_> {
                 Waited::Broken(ended) => ended,
                 Waited::Limit | Waited::Held => (Outcome::DurationReached, None),
             },
-            Until::Settled => self.settle(limit).await,
+            Until::Settled => {
+                // Nothing is settled while something is still to come.
+                let faults = scenario.faults.iter().map(|fault| fault.until().unwrap_or(fault.at()));
+                let last = ready + faults.max().unwrap_or_default();
+                match self.await_instant(last, limit).await {
+                    Some(ended) => ended,
+                    None => self.settle(limit).await,
+                }
+            }
         })
+    }
+
+    /// Waits until an instant; answers how the run ended if it ended first.
+    async fn await_instant(&mut self, due: Instant, limit: Instant) -> Option<Ended> {
+        match self.wait_for(due.min(limit), |_| false).await {
+            Waited::Limit if due <= limit => None,
+            Waited::Broken(ended) => Some(ended),
+            Waited::Limit | Waited::Held => Some((Outcome::BoundReached, None)),
+        }
     }
 
     async fn settle(&mut self, limit: Instant) -> Ended {
@@ -285,14 +358,13 @@ impl Run<'_> {
     }
 
     /// Takes the workload away, KEDA's object first: otherwise it would miss its target.
-    async fn drain(&mut self, workspace: &Workspace, filled: &[Filled]) -> Result<(), RunError> {
+    async fn drain(&mut self, site: &Site<'_>) -> Result<(), RunError> {
         self.tell(Fact::RunDraining {});
-        let documents = || filled.iter().flat_map(|filled| &filled.documents);
-        for document in documents().filter(|document| document.is_scaler()) {
-            workspace.delete(document.value()).await?;
+        for document in site.documents().filter(|document| document.is_scaler()) {
+            site.workspace.delete(document.value()).await?;
         }
-        for document in documents().filter(|document| document.is_workload()) {
-            workspace.delete(document.value()).await?;
+        for document in site.documents().filter(|document| document.is_workload()) {
+            site.workspace.delete(document.value()).await?;
         }
         let grace = Millis::seconds(self.request.case.targets.grace_s());
         let limit = self.now() + grace + DRAIN_SLACK;
@@ -379,36 +451,6 @@ async fn await_end(workspace: &Workspace) {
     };
     // A namespace that does not end stays labelled in a cluster that somebody owns.
     let _ = clock::wall::timeout(LIMIT, gone).await;
-}
-
-/// A manifest with everything filled in.
-struct Filled {
-    documents: Vec<Document>,
-    applied: AppliedManifest,
-}
-
-fn fill_in(case: &Prepared, url: &str, token: &str) -> Vec<Filled> {
-    let texts: BTreeMap<String, String> = case
-        .scenario
-        .substitute
-        .iter()
-        .map(|(text, with)| (text.clone(), value_of(*with, url, token)))
-        .collect();
-    let fill = |(file, documents): &(String, Vec<Document>)| {
-        let mut documents = documents.clone();
-        let substituted = manifest::substitute(&mut documents, &texts);
-        let objects = documents.iter().map(Document::object).collect();
-        Filled { applied: AppliedManifest { file: file.clone(), objects, substituted }, documents }
-    };
-    case.manifests.iter().map(fill).collect()
-}
-
-fn value_of(what: Substitute, url: &str, token: &str) -> String {
-    match what {
-        Substitute::OrganizationUrl => url.to_owned(),
-        Substitute::PersonalAccessToken => token.to_owned(),
-        Substitute::PersonalAccessTokenBase64 => manifest::base64(token),
-    }
 }
 
 /// A personal access token, made by chance. A real one has 52 characters, and so has this one.

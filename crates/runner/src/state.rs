@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use model::event::ScaleTarget;
+use model::fault::WhichPod;
 use model::{Event, Fact, Instant};
 
 /// What the log so far adds up to.
@@ -16,7 +17,11 @@ pub struct State {
     replicas: BTreeMap<String, u32>,
     unfinished: BTreeMap<u64, Option<u64>>,
     online: BTreeSet<u64>,
-    pods: BTreeSet<String>,
+    /// Agents by id, with their names.
+    agents: BTreeMap<u64, String>,
+    pods: BTreeMap<String, Pod>,
+    created: u64,
+    draining: bool,
     kubernetes_jobs: BTreeSet<String>,
     /// Builds that were accepted.
     pub builds: u32,
@@ -24,6 +29,19 @@ pub struct State {
     pub refused: u32,
     /// What broke in the harness, if something did.
     pub failure: Option<String>,
+}
+
+/// A pod that is there.
+#[derive(Debug, Clone, Default)]
+struct Pod {
+    /// Which it is, by creation.
+    number: u64,
+    /// Its containers that run.
+    running: BTreeSet<String>,
+    /// The agent in it.
+    agent: Option<String>,
+    /// Whether somebody has deleted it.
+    terminating: bool,
 }
 
 /// The condition Ready of the KEDA object.
@@ -52,6 +70,7 @@ impl State {
             Fact::Replicas { workload, spec, .. } => {
                 self.replicas.insert(workload.clone(), *spec);
             }
+            Fact::RunDraining {} => self.draining = true,
             Fact::BuildQueued { .. } => self.builds += 1,
             Fact::BuildRefused { .. } => self.refused += 1,
             Fact::JobRequestQueued { request, .. } | Fact::JobRequestRequeued { request, .. } => {
@@ -66,14 +85,15 @@ impl State {
             Fact::AgentOnline { agent } => {
                 self.online.insert(*agent);
             }
-            Fact::AgentOffline { agent } | Fact::AgentRemoved { agent } => {
+            Fact::AgentRegistered { agent, name, .. } => {
+                self.agents.insert(*agent, name.clone());
+            }
+            Fact::AgentOffline { agent } => {
                 self.online.remove(agent);
             }
-            Fact::PodCreated { pod, .. } => {
-                self.pods.insert(pod.clone());
-            }
-            Fact::PodGone { pod } => {
-                self.pods.remove(pod);
+            Fact::AgentRemoved { agent } => {
+                self.online.remove(agent);
+                self.agents.remove(agent);
             }
             Fact::KubernetesJobCreated { job } => {
                 self.kubernetes_jobs.insert(job.clone());
@@ -82,8 +102,57 @@ impl State {
                 self.kubernetes_jobs.remove(job);
             }
             Fact::HarnessFailed { because } => self.failure = Some(because.clone()),
+            fact => self.fold_pod(fact),
+        }
+    }
+
+    fn fold_pod(&mut self, fact: &Fact) {
+        match fact {
+            Fact::PodCreated { pod, .. } => {
+                self.created += 1;
+                self.pods.entry(pod.clone()).or_default().number = self.created;
+            }
+            Fact::PodGone { pod } => {
+                self.pods.remove(pod);
+            }
+            Fact::PodTerminating { pod, .. } => {
+                if let Some(pod) = self.pods.get_mut(pod) {
+                    pod.terminating = true;
+                }
+            }
+            Fact::ContainerStarted { pod, container, agent, .. } => {
+                // A pod that is gone may be told of by its node once more.
+                let Some(pod) = self.pods.get_mut(pod) else { return };
+                pod.running.insert(container.clone());
+                if agent.is_some() {
+                    pod.agent.clone_from(agent);
+                }
+            }
+            Fact::ContainerExited { pod, container, .. } => {
+                if let Some(pod) = self.pods.get_mut(pod) {
+                    pod.running.remove(container);
+                }
+            }
             _ => {}
         }
+    }
+
+    /// The oldest pod that runs, is not being deleted, and has an agent of that kind.
+    #[must_use]
+    pub fn oldest_pod(&self, which: WhichPod) -> Option<String> {
+        let busy = |agent: u64| self.unfinished.values().any(|holder| *holder == Some(agent));
+        let has = |name: &str, wished: &dyn Fn(u64) -> bool| {
+            self.agents.iter().any(|(agent, known)| known == name && wished(*agent))
+        };
+        let fits = |pod: &Pod| match (which, &pod.agent) {
+            (WhichPod::Any, _) => true,
+            (WhichPod::Busy, Some(name)) => has(name, &busy),
+            (WhichPod::Idle, Some(name)) => has(name, &|agent| self.online.contains(&agent) && !busy(agent)),
+            (WhichPod::Busy | WhichPod::Idle, None) => false,
+        };
+        let living = self.pods.iter().filter(|(_, pod)| !pod.running.is_empty() && !pod.terminating);
+        let oldest = living.filter(|(_, pod)| fits(pod)).min_by_key(|(_, pod)| pod.number);
+        oldest.map(|(name, _)| name.clone())
     }
 
     fn is_scaler(&self, object: &str) -> bool {
@@ -149,6 +218,12 @@ impl State {
             target.scaler == "ScaledJob" || self.replicas.contains_key(&target.workload)
         });
         known && self.replicas() == self.minimum()
+    }
+
+    /// Whether the load is over.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.draining
     }
 
     /// Whether every pod is gone.
@@ -232,6 +307,42 @@ mod tests {
         assert!(!state([start.clone(), vec![queued.clone()]].concat()).is_settled());
         assert!(state([start.clone(), vec![queued, finished]].concat()).is_settled());
         assert!(!state([start, vec![replicas(4)]].concat()).is_settled());
+    }
+
+    #[test]
+    fn the_oldest_pod_is_found_by_what_its_agent_does() {
+        let mut facts = Vec::new();
+        for (agent, pod) in [(1, "z"), (2, "y"), (3, "x")] {
+            let name = format!("agent-in-{pod}");
+            facts.extend([
+                Fact::PodCreated { pod: pod.into(), owner: None },
+                Fact::AgentRegistered {
+                    agent,
+                    name: name.clone(),
+                    pool: 1,
+                    replaced: false,
+                    placeholder: false,
+                },
+                Fact::AgentOnline { agent },
+                Fact::ContainerStarted {
+                    pod: pod.into(),
+                    container: "c".into(),
+                    restarts: 0,
+                    agent: Some(name),
+                },
+            ]);
+        }
+        let job = |request, agent| Fact::JobRequestAssigned { request, agent };
+        let pod = |facts: &[Fact], which| state(facts.to_vec()).oldest_pod(which);
+        assert_eq!(pod(&facts, WhichPod::Busy), None);
+        assert_eq!(pod(&facts, WhichPod::Idle).as_deref(), Some("z"));
+        facts.extend([job(7, 1), job(8, 2)]);
+        assert_eq!(pod(&facts, WhichPod::Busy).as_deref(), Some("z"));
+        assert_eq!(pod(&facts, WhichPod::Idle).as_deref(), Some("x"));
+        facts.push(Fact::PodTerminating { pod: "z".into(), grace_s: 30 });
+        assert_eq!(pod(&facts, WhichPod::Busy).as_deref(), Some("y"));
+        facts.push(Fact::ContainerExited { pod: "y".into(), container: "c".into(), code: 0, agent: None });
+        assert_eq!(pod(&facts, WhichPod::Any).as_deref(), Some("x"));
     }
 
     #[test]

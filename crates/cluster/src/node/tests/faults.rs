@@ -36,8 +36,9 @@ async fn a_lost_node_says_nothing_and_its_pods_start_anew_when_it_is_back() {
         site.api.pod_in(pod, "Running").await;
     }
     site.facts();
-    assert_eq!(site.nodes.lose(1), Some("pool-1"));
-    assert_eq!(site.nodes.lose(3), None);
+    assert_eq!((site.nodes.name(1), site.nodes.name(3)), (Some("pool-1"), None));
+    site.nodes.lose(1);
+    site.nodes.lose(3);
     clock::wall::pause(Duration::from_millis(50)).await;
     let renewals = |held: &Held, node: &str| {
         held.requests.iter().filter(|(_, path, _)| path.ends_with(&format!("/leases/{node}"))).count()
