@@ -68,6 +68,8 @@ pub struct Conflict;
 pub struct Cluster {
     pub(crate) settings: Settings,
     pub(crate) pods: Vec<Option<Box<Pod>>>,
+    /// Those of `pods` that exist.
+    pub(crate) live_pods: BTreeSet<PodId>,
     pub(crate) jobs: Vec<Option<Box<Job>>>,
     pub(crate) workloads: Vec<Workload>,
     pub(crate) nodes: Vec<Node>,
@@ -138,6 +140,7 @@ impl Cluster {
         Self {
             settings,
             pods: Vec::new(),
+            live_pods: BTreeSet::new(),
             jobs: Vec::new(),
             workloads: Vec::new(),
             nodes: Vec::new(),
@@ -331,7 +334,7 @@ impl Cluster {
 
     /// The pods that exist, in the order of their creation.
     pub fn existing_pods(&self) -> impl Iterator<Item = PodId> {
-        (0..).zip(&self.pods).filter(|(_, pod)| pod.is_some()).map(|(id, _)| PodId(id))
+        self.live_pods.iter().copied()
     }
 
     /// A pod that exists.

@@ -157,7 +157,7 @@ impl Cluster {
                 self.collect_dependents(now, id);
             }
         }
-        for id in (0..next(self.pods.len())).map(PodId) {
+        for id in self.existing_pods().collect::<Vec<_>>() {
             let Some(pod) = self.pod(id) else { continue };
             let owner_is_going = match pod.owner {
                 Owner::ReplicaSet(workload, set) => self.set(workload, set).gone,

@@ -79,6 +79,7 @@ impl Cluster {
         };
         let weight = Weight::of(&pod);
         self.pods.push(Some(Box::new(pod)));
+        self.live_pods.insert(id);
         match owner {
             Owner::ReplicaSet(workload, set) => {
                 self.workload_mut(workload).sets[usize::from(set)].pods.insert(id);
@@ -231,6 +232,7 @@ impl Cluster {
     /// The object of a pod goes.
     pub(crate) fn remove_pod(&mut self, now: Instant, id: PodId, out: &mut Vec<Action>) {
         let Some(pod) = self.pods.get_mut(at(id.0)).and_then(Option::take) else { return };
+        self.live_pods.remove(&id);
         let owner = pod.owner;
         self.tally(owner, Weight::of(&pod), false);
         if let Some(node) = pod.node {

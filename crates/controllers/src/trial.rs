@@ -153,7 +153,7 @@ impl Trial {
 
     /// Pods that exist.
     pub(crate) fn pods(&self) -> Vec<PodId> {
-        (0..self.cluster.pods_created()).map(PodId).filter(|id| self.cluster.pod(*id).is_some()).collect()
+        self.cluster.existing_pods().collect()
     }
 
     /// Active pods.
