@@ -177,12 +177,22 @@ pub struct CacheRules {
     /// Whether a reader notices that its cache was closed meanwhile, and takes the trigger
     /// as inactive without an error (2.20.0, #7574; `ErrCacheClosed`).
     pub closed_is_inactive: bool,
+    /// Whether one build waits for the other, because the lock over all caches is held meanwhile (until 2.12.0;
+    /// `performGetScalersCache`, #5083). Here one object's builds wait; KEDA let those of all objects do so.
+    pub builds_in_turn: bool,
+    /// Whether a cache is locked while one of its scalers is made anew (2.16.0, #6273).
+    pub refresh_locks: bool,
+    /// Whether a poll's failed read drops the cache (2.10.0); a query's always did.
+    pub poll_error_drops: bool,
     /// Whether the triggers of a ScaledObject are read side by side (2.13.0, #5276; `getScaledObjectState`).
     pub parallel: bool,
     /// Whether any failed read drops the records of `useCachedMetrics` (until 2.20; 2.21.0 keeps them, #8073; `ClearScalersCache`).
     pub error_drops_records: bool,
     /// Whether a poll takes over what the HPA's reads found (2.21.0; `hpaObservedRecord`).
     pub hpa_observations: bool,
+    /// Whether a query that failed is answered "metric:... encountered error"; before, with
+    /// "no matching metrics found for ..." (2.14.0; `GetScaledObjectMetrics`).
+    pub query_error_named: bool,
 }
 
 /// The ScaledObject controller and its loop.
@@ -220,6 +230,8 @@ pub struct ScaledObjectRules {
     pub activation_names_triggers: bool,
     /// Whether a failed check tells its cause in Ready and event (2.18.0; `Reconcile`).
     pub check_tells_cause: bool,
+    /// The reason of Active while a check fails: spelt `UnkownState` until 2.10.
+    pub unknown_state: &'static str,
     /// Whether the events ScaledObjectPaused and ScaledObjectUnpaused exist (2.19.0, #7382).
     pub pause_events: bool,
 }

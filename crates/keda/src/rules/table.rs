@@ -7,7 +7,7 @@ use super::{
 };
 
 /// The first version of each set of rules, oldest first.
-pub static TABLE: [((u64, u64, u64), &Rules); 19] = [
+pub static TABLE: [((u64, u64, u64), &Rules); 20] = [
     ((2, 9, 0), &V2_9_0),
     ((2, 10, 0), &V2_10_0),
     ((2, 10, 1), &V2_10_1),
@@ -18,6 +18,7 @@ pub static TABLE: [((u64, u64, u64), &Rules); 19] = [
     ((2, 14, 0), &V2_14_0),
     ((2, 14, 1), &V2_14_1),
     ((2, 15, 0), &V2_15_0),
+    ((2, 16, 0), &V2_16_0),
     ((2, 16, 1), &V2_16_1),
     ((2, 17, 0), &V2_17_0),
     ((2, 18, 0), &V2_18_0),
@@ -49,9 +50,13 @@ const V2_9_0: Rules = Rules {
     cache: CacheRules {
         retry_in_builder_context: true,
         closed_is_inactive: false,
+        builds_in_turn: true,
+        refresh_locks: false,
+        poll_error_drops: false,
         parallel: false,
         error_drops_records: true,
         hpa_observations: false,
+        query_error_named: false,
     },
     scaled_object: ScaledObjectRules {
         fallback: Fallback::PollAtOnce,
@@ -69,6 +74,7 @@ const V2_9_0: Rules = Rules {
         failed_to_scale: "scaled",
         activation_names_triggers: false,
         check_tells_cause: false,
+        unknown_state: "UnkownState",
         pause_events: false,
     },
     scaled_job: ScaledJobRules {
@@ -97,6 +103,7 @@ const V2_10_0: Rules = {
     rules.scaler.top = Top::Always;
     rules.scaler.require_all_demands = true;
     rules.scaler.pool_id_cause = true;
+    rules.cache.poll_error_drops = true;
     rules
 };
 
@@ -110,6 +117,7 @@ const V2_10_1: Rules = {
 const V2_11_0: Rules = {
     let mut rules = V2_10_1;
     rules.scaled_object.paused_replicas = PausedReplicas::ReconcilerByExecutor;
+    rules.scaled_object.unknown_state = "UnknownState";
     rules.scaled_job.bounds = JobBounds::Clipped;
     rules.scaled_job.paused = JobPaused::Presence;
     rules
@@ -125,6 +133,7 @@ const V2_12_0: Rules = {
 const V2_12_1: Rules = {
     let mut rules = V2_12_0;
     rules.scaler.pool_name_escaped = true;
+    rules.cache.builds_in_turn = false;
     rules
 };
 
@@ -140,6 +149,7 @@ const V2_13_0: Rules = {
 
 const V2_14_0: Rules = {
     let mut rules = V2_13_0;
+    rules.cache.query_error_named = true;
     rules.scaled_object.initial_cooldown = true;
     rules.scaled_object.activation_names_triggers = true;
     rules
@@ -159,8 +169,14 @@ const V2_15_0: Rules = {
     rules
 };
 
-const V2_16_1: Rules = {
+const V2_16_0: Rules = {
     let mut rules = V2_15_0;
+    rules.cache.refresh_locks = true;
+    rules
+};
+
+const V2_16_1: Rules = {
+    let mut rules = V2_16_0;
     rules.scaled_job.ready_recovers = true;
     rules
 };

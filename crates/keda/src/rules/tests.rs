@@ -66,8 +66,12 @@ fn authentication_and_settings_change_with_2_13_2_15_2_17_2_18_1_and_2_21() {
 }
 
 #[test]
-fn caches_change_with_2_13_2_20_and_2_21() {
+fn caches_change_with_2_10_2_12_1_2_13_2_14_2_16_2_20_and_2_21() {
+    changes("2.10.0", "2.9.3", |r| r.cache.poll_error_drops, false, true);
+    changes("2.12.1", "2.12.0", |r| r.cache.builds_in_turn, true, false);
     changes("2.13.0", "2.12.1", |r| r.cache.parallel, false, true);
+    changes("2.14.0", "2.13.1", |r| r.cache.query_error_named, false, true);
+    changes("2.16.0", "2.15.1", |r| r.cache.refresh_locks, false, true);
     changes("2.20.0", "2.19.0", |r| r.cache.closed_is_inactive, false, true);
     changes("2.21.0", "2.20.2", |r| r.cache.retry_in_builder_context, true, false);
     changes("2.21.0", "2.20.2", |r| r.cache.error_drops_records, true, false);

@@ -39,7 +39,9 @@ pub fn metric_name(trigger: usize, pool: i64) -> String {
 }
 
 impl HpaMetric {
-    pub(super) fn of(trigger: usize, settings: &AzurePipelines, pool: i64) -> Self {
+    /// The metric of a trigger.
+    #[must_use]
+    pub fn of(trigger: usize, settings: &AzurePipelines, pool: i64) -> Self {
         Self {
             name: metric_name(trigger, pool),
             target_milli: settings.target.saturating_mul(1000),
@@ -49,7 +51,9 @@ impl HpaMetric {
 }
 
 impl HpaSpec {
-    pub(super) fn of(rules: &Rules, spec: &Spec, metrics: Vec<HpaMetric>) -> Self {
+    /// What KEDA makes of a ScaledObject with these metrics.
+    #[must_use]
+    pub fn of(rules: &Rules, spec: &Spec, metrics: Vec<HpaMetric>) -> Self {
         let policy = &spec.policy;
         let (mut min, mut max) = (policy.min.max(1), spec.max);
         if rules.scaled_object.paused_replicas == PausedReplicas::Loop

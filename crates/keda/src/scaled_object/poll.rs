@@ -233,7 +233,7 @@ impl ScaledObject {
         let Some(poll) = &self.poll else { return };
         let (active, error, falls_back, fell_back) =
             (poll.active, poll.error, poll.falls_back, poll.fell_back);
-        if error {
+        if error && self.rules.cache.poll_error_drops {
             self.drop_cache();
         }
         if self.rules.scaled_object.fallback_events && falls_back != fell_back {

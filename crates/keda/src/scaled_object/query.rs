@@ -143,7 +143,11 @@ impl ScaledObject {
         let result = match (record.error, record.milli) {
             (Some(_), _) => {
                 self.drop_cache();
-                Err(format!("metric:{} encountered error", self.applied_name(trigger)))
+                Err(if self.rules.cache.query_error_named {
+                    format!("metric:{} encountered error", self.applied_name(trigger))
+                } else {
+                    self.nothing_found(trigger)
+                })
             }
             (None, Some(milli)) => Ok(milli),
             (None, None) => Err(self.nothing_found(trigger)),

@@ -245,7 +245,8 @@ impl ScaledObject {
             message.to_owned()
         };
         self.set(ConditionType::Ready, Status::False, "ScaledObjectCheckFailed", told.clone(), out);
-        self.set(ConditionType::Active, Status::Unknown, "UnknownState", "ScaledObject check failed", out);
+        let reason = self.rules.scaled_object.unknown_state;
+        self.set(ConditionType::Active, Status::Unknown, reason, "ScaledObject check failed", out);
         self.event(true, "ScaledObjectCheckFailed", told, out);
         self.no_fallback_condition(out);
         let retry = now + back_off(self.reconcile.failures);

@@ -6,7 +6,7 @@
 //! A *cache* holds one scaler per trigger. Making it costs one request per trigger, one after the other, and
 //! the first failure ends it. A *read* asks for the job requests; if that fails, the one scaler is
 //! made anew (one more request) and asked once more. Each request has a deadline of its own,
-//! the client's timeout. While a scaler is made anew its cache is locked: other readers
+//! the client's timeout. While a scaler is made anew its cache is locked (from 2.16): other readers
 //! wait, and so does whoever closes it.
 
 use std::collections::VecDeque;
@@ -103,6 +103,8 @@ pub struct Scalers {
     current: Option<CacheKey>,
     caches: Vec<Cache>,
     builds: Vec<Build>,
+    /// Who waits for a build to end before it looks for a cache.
+    queue: VecDeque<Task>,
     calls: Vec<Call>,
     outcomes: VecDeque<Outcome>,
     next: u64,
@@ -184,6 +186,7 @@ impl Scalers {
             current: None,
             caches: Vec::new(),
             builds: Vec::new(),
+            queue: VecDeque::new(),
             calls: Vec::new(),
             outcomes: VecDeque::new(),
             next: 0,
@@ -203,6 +206,7 @@ impl Scalers {
         self.current = None;
         self.caches.clear();
         self.builds.clear();
+        self.queue.clear();
         self.outcomes.clear();
     }
 
@@ -250,6 +254,10 @@ impl Scalers {
 
     /// Asks for a cache: of the object as it is now, or, as HPA queries do, whichever there is.
     pub fn obtain<A: From<Wire>>(&mut self, now: Instant, task: Task, out: &mut Vec<A>) {
+        if self.rules.cache.builds_in_turn && !self.builds.is_empty() {
+            self.queue.push_back(task);
+            return;
+        }
         let any = matches!(task, Task::Query(_));
         let current = self.current.and_then(|key| self.caches.iter().find(|cache| cache.key == key));
         if let Some(cache) = current.filter(|cache| any || cache.generation == self.generation) {
@@ -320,6 +328,7 @@ impl Scalers {
     /// A piece of work has ended: what it still waits for is given up, and contexts that are its own end.
     pub fn end<A: From<Wire>>(&mut self, now: Instant, task: Task, out: &mut Vec<A>) {
         self.builds.retain(|build| build.task != task);
+        self.queue.retain(|waiting| *waiting != task);
         self.outcomes.retain(|outcome| {
             let (Outcome::Obtained { task: of, .. } | Outcome::Read { task: of, .. }) = outcome;
             *of != task
@@ -338,6 +347,7 @@ impl Scalers {
             }
             self.forget(call.cache);
         }
+        self.next_in_queue(now, out);
     }
 
     fn number(&mut self) -> u64 {
@@ -386,11 +396,13 @@ impl Scalers {
             None => {
                 let build = self.builds.swap_remove(position);
                 self.install(build);
+                self.next_in_queue(now, out);
             }
             Some(Err(error)) => {
                 let result = Err(error.to_string());
                 let build = self.builds.swap_remove(position);
                 self.outcomes.push_back(Outcome::Obtained { task: build.task, result });
+                self.next_in_queue(now, out);
             }
             Some(Ok(settings)) => {
                 let (task, settings) = (build.task, Arc::clone(settings));
@@ -415,7 +427,17 @@ impl Scalers {
             Err(error) => {
                 self.builds.swap_remove(position);
                 self.outcomes.push_back(Outcome::Obtained { task: call.task, result: Err(error) });
+                self.next_in_queue(now, out);
             }
+        }
+    }
+
+    /// Those who waited for the lock over the caches look again, until one of them builds.
+    fn next_in_queue<A: From<Wire>>(&mut self, now: Instant, out: &mut Vec<A>) {
+        while self.builds.is_empty()
+            && let Some(task) = self.queue.pop_front()
+        {
+            self.obtain(now, task, out);
         }
     }
 
@@ -466,7 +488,9 @@ impl Scalers {
             return;
         }
         let call = self.ask(now, task, cache, trigger, Step::Refresh, out);
-        if let Some(found) = self.caches.iter_mut().find(|known| known.key == cache) {
+        if self.rules.cache.refresh_locks
+            && let Some(found) = self.caches.iter_mut().find(|known| known.key == cache)
+        {
             found.refreshing = call;
         }
     }

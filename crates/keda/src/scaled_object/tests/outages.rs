@@ -142,3 +142,14 @@ fn readers_of_one_cache_that_both_fail_do_not_hang() {
         assert!(world.machine.next_deadline().is_some(), "{version}");
     }
 }
+
+#[test]
+fn in_2_9_a_poll_that_fails_keeps_its_cache() {
+    for (version, requests) in [("2.9.0", "323323"), ("2.10.0", "3232323")] {
+        let mut world = World::created(version, json!({}), 1, 1);
+        world.run_to(20);
+        world.jobs = Says::Fails(503);
+        world.run_to(70);
+        assert_eq!(world.requests_since(20), requests, "{version}");
+    }
+}

@@ -241,3 +241,46 @@ fn the_pool_of_the_answer_is_read_until_2_16() {
         assert_eq!(bench.scalers.scaler(key, 0).map(|(_, pool)| pool), Some(pool), "{version}");
     }
 }
+
+#[test]
+fn until_2_12_0_one_build_waits_for_the_other_and_takes_its_cache() {
+    for (version, requests) in [("2.12.0", "2"), ("2.12.1", "22")] {
+        let mut bench = bench(version, 1);
+        bench.obtain(Task::Poll);
+        bench.obtain(Task::Query(1));
+        assert_eq!(bench.sequence(), requests, "{version}");
+        while let Some(call) = bench.scalers.calls.first().map(|call| call.id) {
+            bench.scalers.answer(bench.now, call, Answer::Pool(7), &mut bench.sent);
+        }
+        let obtained = std::iter::from_fn(|| bench.scalers.next_outcome());
+        let keys: Vec<_> = obtained
+            .map(|outcome| match outcome {
+                Outcome::Obtained { result: Ok(key), .. } => key,
+                other => panic!("no cache: {other:?}"),
+            })
+            .collect();
+        assert_eq!(keys[0] == keys[1], version == "2.12.0");
+    }
+}
+
+#[test]
+fn a_build_that_waited_builds_itself_when_the_first_fails_or_is_given_up() {
+    let mut bench = bench("2.12.0", 1);
+    bench.obtain(Task::Poll);
+    bench.obtain(Task::Query(1));
+    bench.answer(DOWN);
+    assert_eq!(bench.sequence(), "22");
+    bench.obtain(Task::Poll);
+    bench.scalers.end(bench.now, Task::Query(1), &mut bench.sent);
+    assert_eq!(bench.sequence(), "22x2");
+}
+
+#[test]
+fn until_2_15_nobody_waits_while_a_scaler_is_made_anew() {
+    let mut bench = bench("2.15.1", 1);
+    let key = bench.cached(Task::Poll);
+    bench.read(Task::Poll, key);
+    bench.answer(DOWN);
+    bench.read(Task::Query(5), key);
+    assert_eq!(bench.sequence(), "2323");
+}
