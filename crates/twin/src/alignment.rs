@@ -16,12 +16,15 @@ pub struct Alignment {
     pub polls: Vec<Millis>,
     /// When the HPA read.
     pub syncs: Vec<Millis>,
+    /// How many times faster than the wall clock it ran: what takes wall time, as a call to the API
+    /// does, took that many times as long in scenario time.
+    pub speed: u32,
     /// Which pods were deleted by their controllers, in that order, by how many were created before them.
     pub victims: Vec<u32>,
 }
 
-/// Further apart than this, a read of the queue is not the one that an HPA's read caused.
-const SAME_READ: Millis = Millis(1_500);
+/// How long before it is seen to end, or after, a read of the HPA's may have read the queue.
+const SLACK: Millis = Millis(1_500);
 
 impl Alignment {
     /// The alignment with this log.
@@ -29,25 +32,39 @@ impl Alignment {
     pub fn of(events: &[Event]) -> Self {
         let ready = events.iter().find(|event| matches!(event.fact, Fact::RunReady {})).map(|event| event.at);
         let Some(ready) = ready else { return Self::default() };
-        let since = |at: Instant| at.since(ready);
-        let syncs: Vec<Instant> = events
+        let mut reads: Vec<Instant> = events
             .iter()
-            .filter(|event| matches!(event.fact, Fact::HpaRead { .. }))
+            .filter(|event| matches!(event.fact, Fact::ScalerRead { .. }))
             .map(|event| event.at)
             .collect();
-        let reads =
-            events.iter().filter(|event| matches!(event.fact, Fact::ScalerRead { .. })).map(|event| event.at);
-        let polls = reads.filter(|at| !syncs.iter().any(|sync| apart(*sync, *at) <= SAME_READ));
+        reads.sort();
+        let mut syncs = Vec::new();
+        for event in events {
+            let Fact::HpaRead { latency_ms, .. } = event.fact else { continue };
+            let from = Instant(event.at.0.saturating_sub(latency_ms + SLACK.0));
+            let within = |at: &Instant| from <= *at && *at <= event.at + SLACK;
+            // What counts is when the queue was read: the answer's way back may take long.
+            match reads.iter().rposition(within) {
+                Some(caused) => syncs.push(reads.remove(caused)),
+                None => syncs.push(Instant(event.at.0.saturating_sub(latency_ms))),
+            }
+        }
+        let since = |at: &Instant| (*at >= ready).then(|| at.since(ready));
         Self {
-            polls: polls.filter(|at| *at >= ready).map(since).collect(),
-            syncs: syncs.iter().copied().filter(|at| *at >= ready).map(since).collect(),
+            polls: reads.iter().filter_map(since).collect(),
+            syncs: syncs.iter().filter_map(since).collect(),
+            speed: speed(events),
             victims: victims(events),
         }
     }
 }
 
-fn apart(a: Instant, b: Instant) -> Millis {
-    a.since(b).max(b.since(a))
+fn speed(events: &[Event]) -> u32 {
+    let started = events.iter().find_map(|event| match &event.fact {
+        Fact::RunStarted(started) => Some(started.speed),
+        _ => None,
+    });
+    started.unwrap_or(1).max(1)
 }
 
 /// The pods that were deleted before the workload was, by the number of pods before them.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use azure_devops::{Secret, Service};
 use controllers::{Cluster, NewNode, WorkloadId};
-use model::{Fact, Instant, Millis};
+use model::{Fact, Instant, Millis, MillisRange};
 
 use super::World;
 use super::faults::ServiceFaults;
@@ -52,7 +52,7 @@ impl<'r> World<'r> {
             container_start: scenario.cluster.container_start,
             agent_start_up: scenario.agents.start_up,
         });
-        let settings = controllers::Settings { facts: wanted, ..controllers::Settings::default() };
+        let settings = cluster_settings(request);
         let mut world = Self {
             request,
             now: Instant::START,
@@ -121,6 +121,24 @@ impl<'r> World<'r> {
             Scaler::Object(_) => Millis::ZERO,
         };
         self.workloads.iter().map(of_workload).max().unwrap_or_default().max(of_jobs)
+    }
+}
+
+/// How long calls and watches take: as long as ever in wall time, which is longer in the scenario time
+/// of a run that was faster than the wall clock.
+fn cluster_settings(request: &Request<'_>) -> controllers::Settings {
+    let speed = u64::from(request.alignment.map_or(1, |alignment| alignment.speed));
+    let slowed = |range: MillisRange| MillisRange {
+        least: Millis(range.least.0.saturating_mul(speed)),
+        most: Millis(range.most.0.saturating_mul(speed)),
+    };
+    let usual = controllers::Settings::default();
+    controllers::Settings {
+        call: slowed(usual.call),
+        watch: slowed(usual.watch),
+        scheduling: slowed(usual.scheduling),
+        facts: request.log.is_some(),
+        ..usual
     }
 }
 
