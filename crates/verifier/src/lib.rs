@@ -36,6 +36,8 @@ mod words;
 #[cfg(test)]
 mod absurd_logs;
 #[cfg(test)]
+mod faulty_runs;
+#[cfg(test)]
 mod testing;
 #[cfg(test)]
 mod whole_runs;

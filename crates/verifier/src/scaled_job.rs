@@ -143,11 +143,6 @@ impl JobRules {
         })
     }
 
-    /// Whether how many Jobs are pending matters.
-    pub(crate) fn asks_for_pending(&self) -> bool {
-        matches!(self.strategy, Strategy::Accurate { .. } | Strategy::Eager)
-    }
-
     /// How many Jobs a poll makes that finds these unfinished Jobs, of them so many pending.
     pub(crate) fn number(&self, queues: &[Queue], (running, pending): (u32, u32)) -> u32 {
         let running = i64::from(running);

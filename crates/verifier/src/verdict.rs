@@ -1,12 +1,13 @@
 //! From findings to a verdict.
 
+use model::Instant;
 use semver::VersionReq;
 
 use crate::count::version;
 use crate::history::History;
 use crate::measure;
 use crate::report::{Announced, Finding, KnownBadVersion, NotJudged, Report, Run, Severity, Verdict};
-use crate::rules::{Breach, Judged, Rule};
+use crate::rules::{Breach, Judged, Rule, rules};
 use crate::words::{counted, names};
 
 pub(crate) const KNOWN_BAD_PASSED: Rule = Rule {
@@ -22,7 +23,14 @@ pub(crate) const NOTHING_AS_ANNOUNCED: Rule = Rule {
     source: "the scenario's expect_findings",
 };
 
-pub(crate) const RULES: &[Rule] = &[KNOWN_BAD_PASSED, NOTHING_AS_ANNOUNCED];
+const UNKNOWN_RULE: Rule = Rule {
+    name: "announced_rule_unknown",
+    severity: Severity::Violation,
+    about: "every name in expect_findings and known_bad.findings is a rule's",
+    source: "the scenario's expect_findings and known_bad",
+};
+
+pub(crate) const RULES: &[Rule] = &[KNOWN_BAD_PASSED, NOTHING_AS_ANNOUNCED, UNKNOWN_RULE];
 
 /// Puts the report together.
 pub(crate) fn report(history: &History, judged: Judged) -> Report {
@@ -33,6 +41,7 @@ pub(crate) fn report(history: &History, judged: Judged) -> Report {
         finding.expected = finding.severity == Severity::Violation && is_announced(&announced, &finding.rule);
     }
     findings.extend(known_bad_passed(history, &announced, &findings));
+    findings.extend(unknown_rules(history));
     findings.sort_by(|a, b| {
         (a.severity, a.expected, a.at, &a.rule, &a.subject)
             .cmp(&(b.severity, b.expected, b.at, &b.rule, &b.subject))
@@ -66,6 +75,37 @@ fn unreadable_range(history: &History) -> Option<NotJudged> {
         subject: "scenario".to_owned(),
         because: format!("`{range}` is not a range of versions: {error}"),
     })
+}
+
+/// Names that announce nothing, since no rule has them: a slip, and what it was to announce would count as unexpected.
+fn unknown_rules(history: &History) -> Vec<Finding> {
+    let Some(started) = &history.started else { return Vec::new() };
+    let scenario = &started.scenario;
+    let known_bad = scenario.known_bad.iter().flat_map(|bad| &bad.findings);
+    let known_bad = known_bad.map(|name| ("known_bad.findings", name));
+    let by_design = scenario.expect_findings.iter().map(|name| ("expect_findings", name));
+    let unknown = by_design.chain(known_bad).filter(|(_, name)| !rules().any(|rule| rule.name == **name));
+    unknown
+        .map(|(field, name)| {
+            let hint = nearest(name).map(|rule| format!("no rule has this name; the nearest is `{rule}`"));
+            UNKNOWN_RULE.finding(
+                Instant::START,
+                Breach {
+                    subject: field.to_owned(),
+                    measured: format!("`{name}`"),
+                    bound: "the name of a rule".to_owned(),
+                    because: hint.unwrap_or_else(|| "no rule has this name".to_owned()),
+                },
+            )
+        })
+        .collect()
+}
+
+/// The rule whose name begins most like this, if half of it does.
+fn nearest(name: &str) -> Option<&'static str> {
+    let alike = |rule: &str| rule.bytes().zip(name.bytes()).take_while(|(one, other)| one == other).count();
+    let nearest = rules().max_by_key(|rule| (alike(rule.name), std::cmp::Reverse(rule.name.len())))?;
+    (alike(nearest.name) * 2 >= name.len()).then_some(nearest.name)
 }
 
 /// On a version that is known to be bad anything may break, since one breach leads to others; by design only what is named.

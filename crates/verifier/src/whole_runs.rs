@@ -76,6 +76,34 @@ fn a_range_of_versions_that_cannot_be_read_is_said() {
 }
 
 #[test]
+fn a_name_that_no_rule_has_is_a_slip_of_the_scenario() {
+    let announced = |name: &str| {
+        let name = name.to_owned();
+        expecting_killed().started(|started| started.scenario.expect_findings = vec![name])
+    };
+    assert_eq!(announced("job_abandoned").found("announced_rule_unknown"), []);
+    let slip = announced("job_abandonned").only("announced_rule_unknown");
+    assert!(slip.because.contains("job_abandoned"), "{}", slip.because);
+    // Also where everything else may break.
+    let bad = known_bad(expecting_killed(), &["no_busy_agent_kiled"]);
+    assert!(bad.only("announced_rule_unknown").subject == "known_bad.findings");
+    assert_eq!(bad.verify().verdict, Verdict::Findings);
+}
+
+#[test]
+fn a_simulated_run_has_no_clock_to_be_late() {
+    let simulated = |engine: &str| {
+        let log = article().started(|started| (started.engine, started.speed) = (engine.into(), 0));
+        // One answer in two is slow, which a machine would be blamed for.
+        log.answered(21, 200, 1500).answered(36, 200, 1500).answered(51, 200, 1500)
+    };
+    assert!(simulated("sim").found("machine_too_slow").is_empty());
+    assert!(!simulated("local").found("machine_too_slow").is_empty());
+    assert!(simulated("sim").verify().render(100, false).contains("run       simulated, seed 7"));
+    assert_eq!(simulated("sim").verify().measurements.clock.ticks, 0);
+}
+
+#[test]
 fn what_is_wrong_by_design_is_expected_and_nothing_else_is() {
     let by_design = |rules: &[&str]| {
         let rules: Vec<String> = rules.iter().map(|rule| (*rule).to_owned()).collect();

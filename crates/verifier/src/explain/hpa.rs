@@ -151,6 +151,8 @@ struct Stabilised<'p> {
     /// The least and the most that the highest may have been.
     low: u32,
     high: u32,
+    /// The lowest in the window for raises, the sync's own included.
+    lowest: &'p Proposal,
 }
 
 impl<'p> Stabilised<'p> {
@@ -163,6 +165,8 @@ impl<'p> Stabilised<'p> {
             let from = (now.at - window) + slack;
             known.iter().filter(move |proposal| proposal.at >= from || std::ptr::eq(*proposal, now))
         };
+        let raises = now.at - case.era(at).hpa.raise_window();
+        let recent = known.iter().filter(|proposal| proposal.at > raises || std::ptr::eq(*proposal, now));
         let around = case.slack;
         let from = (now.at - window) - around;
         let possibly = known.iter().filter(|proposal| proposal.at >= from);
@@ -171,6 +175,7 @@ impl<'p> Stabilised<'p> {
             highest: inside(Millis::ZERO).max_by_key(|proposal| (proposal.likely, proposal.at))?,
             low: inside(around).map(|proposal| proposal.low).max()?,
             high: possibly.map(|proposal| proposal.high).max()?,
+            lowest: recent.min_by_key(|proposal| proposal.likely)?,
         })
     }
 }
@@ -208,7 +213,7 @@ fn raise(case: &Case<'_>, stabilised: &Stabilised<'_>, change: Change) -> Reason
     let (wanted, low, high) = if pulls_up {
         (stabilised.highest, stabilised.low, stabilised.high)
     } else {
-        (stabilised.now, stabilised.now.low, stabilised.now.high)
+        (stabilised.lowest, stabilised.lowest.low, stabilised.now.high)
     };
     let limit = era.hpa.growth_limit(change.from, |period| raised_within(case, change, period));
     let max = era.scale.max.max(era.floor());

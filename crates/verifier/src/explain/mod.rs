@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use self::case::Case;
 use self::jobs::JobLoop;
+use crate::count::CountRule;
 use crate::history::History;
 use crate::report::Run;
 use crate::verdict;
@@ -85,7 +86,7 @@ fn settings(case: &Case<'_>) -> Vec<String> {
     for trigger in &era.triggers {
         let words = trigger.rule.as_ref().map_or_else(
             || format!("is a trigger of type {}, whose values the log does not have", trigger.kind),
-            |rule| rule.words(),
+            CountRule::words,
         );
         settings.push(format!("{} {words}", trigger.metric));
     }

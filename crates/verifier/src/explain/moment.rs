@@ -34,6 +34,7 @@ pub(super) fn of(
     if let Some(Ok(proposals)) = proposals.filter(|_| case.replicas_at(at) > 0) {
         state.extend(holding(case, proposals, at));
     }
+    state.extend(hpa_status(case, at));
     state.extend(poll_state(case, at));
     let faults = case.history.faults.iter().filter(|fault| {
         let (from, to) = fault.span(case.history.end);
@@ -74,6 +75,25 @@ fn agents(history: &History, at: Instant) -> String {
     let online = workers.filter(|agent| agent.presence.at(at) == Some(1)).count() as u64;
     let busy = history.holds().into_iter().filter(|hold| hold.holds_at(at)).count();
     format!("{} online, {busy} with a job", counted(online, "agent"))
+}
+
+/// What the HPA said of itself last.
+fn hpa_status(case: &Case<'_>, at: Instant) -> Option<String> {
+    let own = format!("keda-hpa-{}", case.target.scale.name);
+    let only = case.history.targets.len() == 1;
+    let after = case.history.hpa.partition_point(|status| status.at <= at);
+    let mut said = case.history.hpa.iter().take(after).rev();
+    let status = said.find(|status| !case.is_job && (only || status.hpa == own))?;
+    let conditions = status.conditions.iter().map(|(name, said)| format!("{name}={said}"));
+    let conditions: Vec<String> = conditions.collect();
+    Some(format!(
+        "the HPA's status, of {}: {} current, {} desired{}{}",
+        status.at,
+        status.current,
+        status.desired,
+        if conditions.is_empty() { "" } else { ", " },
+        conditions.join(", ")
+    ))
 }
 
 /// The last poll, and the cool-down that it left.

@@ -47,7 +47,7 @@ pub(super) const RULES: &[Rule] = &[TOO_SLOW, NODE_NOT_READY];
 
 pub(super) fn judge(history: &History, judged: &mut Judged) {
     // Virtual time is never late.
-    if !history.started.as_ref().is_some_and(|started| started.engine == SIMULATED) {
+    if history.started.as_ref().is_none_or(|started| started.engine != SIMULATED) {
         judge_probe(history, judged);
         judge_answers(history, judged);
         judge_syncs(history, judged);
