@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use azure_devops::{Secret, Service};
 use controllers::{Cluster, NewNode, WorkloadId};
-use model::{Fact, Instant, Millis, MillisRange};
+use model::{Fact, Instant, Millis};
 
 use super::World;
 use super::faults::ServiceFaults;
@@ -127,19 +127,8 @@ impl<'r> World<'r> {
 /// How long calls and watches take: as long as ever in wall time, which is longer in the scenario time
 /// of a run that was faster than the wall clock.
 fn cluster_settings(request: &Request<'_>) -> controllers::Settings {
-    let speed = u64::from(request.alignment.map_or(1, |alignment| alignment.speed));
-    let slowed = |range: MillisRange| MillisRange {
-        least: Millis(range.least.0.saturating_mul(speed)),
-        most: Millis(range.most.0.saturating_mul(speed)),
-    };
-    let usual = controllers::Settings::default();
-    controllers::Settings {
-        call: slowed(usual.call),
-        watch: slowed(usual.watch),
-        scheduling: slowed(usual.scheduling),
-        facts: request.log.is_some(),
-        ..usual
-    }
+    let speed = request.alignment.map_or(1, |alignment| alignment.speed);
+    controllers::Settings { facts: request.log.is_some(), ..controllers::Settings::default() }.at_speed(speed)
 }
 
 fn namespace<'r>(request: &'r Request<'r>) -> &'r str {
