@@ -197,7 +197,6 @@ impl Cluster {
     pub fn start_manager(&mut self, now: Instant) {
         self.manager.up = true;
         self.manager.since = now;
-        self.manager.orphan_worker = now;
         for id in (0..next(self.workloads.len())).map(WorkloadId) {
             if !self.workload(id).deleted {
                 self.notify(now, self.workload_key(id));

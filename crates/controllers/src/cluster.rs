@@ -105,8 +105,10 @@ pub(crate) struct Manager {
     pub(crate) clients: [Client; CONTROLLERS],
     /// How often nodes get taints.
     pub(crate) taints: Bucket,
-    /// When the one worker that removes orphans' finalizers is free.
-    pub(crate) orphan_worker: Instant,
+    /// Pods without a Job whose finalizer is to be removed, by one worker.
+    pub(crate) orphans: VecDeque<PodId>,
+    /// Whether it removes one.
+    pub(crate) frees_orphan: bool,
     /// Whether no node is ready: then no pod is evicted.
     pub(crate) all_silent: bool,
 }
@@ -126,7 +128,8 @@ impl Manager {
             pools: Default::default(),
             clients: std::array::from_fn(client),
             taints: Bucket::every(TAINT_INTERVAL, 1),
-            orphan_worker: since,
+            orphans: VecDeque::new(),
+            frees_orphan: false,
             all_silent: false,
         }
     }
@@ -183,7 +186,7 @@ impl Cluster {
             Timer::CollectPod(pod) => self.collect_pod(now, pod, out),
             Timer::CollectSet(workload, set) => self.collect_set(now, workload, set),
             Timer::ReleaseJob(job) => self.release_job(now, job, out),
-            Timer::UntrackOrphan(pod) => self.untrack(now, pod, out),
+            Timer::UntrackOrphan(pod) => self.orphan_called(now, pod, out),
             Timer::Expired(job) => self.expired(now, job),
             Timer::Expire(job) => self.delete_job(now, job, Propagation::Foreground, out),
             Timer::Silent(node, silence) => self.silent(now, node, silence),

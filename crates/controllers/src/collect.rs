@@ -114,10 +114,28 @@ impl Cluster {
         if cared_for || !self.manager.up {
             return;
         }
-        let heard = (now + self.watch_delay()).max(self.manager.orphan_worker);
-        let at = self.calls(heard, Controller::Job, 1);
-        self.manager.orphan_worker = at;
-        self.manager_timer(at, Timer::UntrackOrphan(id));
+        self.manager.orphans.push_back(id);
+        if !self.manager.frees_orphan {
+            let heard = now + self.watch_delay();
+            self.free_next_orphan(heard);
+        }
+    }
+
+    fn free_next_orphan(&mut self, now: Instant) {
+        self.manager.frees_orphan = false;
+        while let Some(id) = self.manager.orphans.pop_front() {
+            if self.pod(id).is_some_and(|pod| pod.tracked) {
+                self.manager.frees_orphan = true;
+                let at = self.calls(now, Controller::Job, 1);
+                self.manager_timer(at, Timer::UntrackOrphan(id));
+                return;
+            }
+        }
+    }
+
+    pub(crate) fn orphan_called(&mut self, now: Instant, id: PodId, out: &mut Vec<Action>) {
+        self.untrack(now, id, out);
+        self.free_next_orphan(now);
     }
 
     /// A Job has the condition `Complete` or `Failed`.

@@ -8,8 +8,7 @@ pub const CALL: MillisRange = MillisRange { least: Millis(2), most: Millis(8) };
 /// From a change until a controller's informer has it. An assumption.
 pub const WATCH: MillisRange = MillisRange { least: Millis(1), most: Millis(4) };
 /// From a pod's creation until the scheduler binds it. An assumption: nothing else competes for the nodes.
-/// Measured on the local engine:
-/// 6 ms to 11 ms of its machine's time.
+/// Measured on the local engine: 6 ms to 11 ms of its machine's time.
 pub const SCHEDULING: MillisRange = MillisRange { least: Millis(5), most: Millis(15) };
 /// `--kube-api-qps` of the controller-manager: requests a second and controller
 /// (Kubernetes 1.35.4, `pkg/controller/apis/config/v1alpha1/defaults.go`).
@@ -35,8 +34,7 @@ pub const TOLERATION: Millis = Millis::seconds(300);
 /// Nodes of a zone that get the taint `NoExecute`, one in that time: `--node-eviction-rate` of 0.1 a second.
 pub const TAINT_INTERVAL: Millis = Millis::seconds(10);
 /// With more nodes silent than this, and this share of all, no more taints are set in a cluster of up to 50
-/// nodes: `--unhealthy-zone-threshold`
-/// (Kubernetes 1.35.4, `pkg/controller/nodelifecycle/node_lifecycle_controller.go`, `ComputeZoneState`,
+/// nodes: `--unhealthy-zone-threshold` (Kubernetes 1.35.4, `pkg/controller/nodelifecycle/node_lifecycle_controller.go`, `ComputeZoneState`,
 /// `ReducedQPSFunc`).
 pub const UNHEALTHY_NODES: usize = 2;
 /// The share, in percent, from the same place.
@@ -49,8 +47,8 @@ pub const POD_GC: Millis = Millis::seconds(20);
 /// How long they are left alone then (the same file, `quarantineTime`).
 pub const POD_GC_QUARANTINE: Millis = Millis::seconds(40);
 /// Pods that a controller creates or deletes in one sync (Kubernetes 1.35.4,
-/// `pkg/controller/replicaset/replica_set.go`,
-/// `BurstReplicas`; `pkg/controller/job/job_controller.go`, `MaxPodCreateDeletePerSync`).
+/// `pkg/controller/replicaset/replica_set.go`, `BurstReplicas`;
+/// `pkg/controller/job/job_controller.go`, `MaxPodCreateDeletePerSync`).
 pub const PODS_PER_SYNC: u32 = 500;
 /// A Job waits that long after an event of a pod before it is looked at (Kubernetes 1.35.4,
 /// `pkg/controller/job/job_controller.go`, `SyncJobBatchPeriod`).
@@ -108,5 +106,19 @@ impl Settings {
             scheduling: slower(self.scheduling),
             ..self
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_faster_clock_makes_the_machine_slower_and_nothing_else() {
+        let settings = Settings::default().at_speed(20);
+        assert_eq!(settings.scheduling, MillisRange { least: Millis(100), most: Millis(300) });
+        assert_eq!(settings.call.least, Millis(CALL.least.0 * 20));
+        assert_eq!((settings.qps, settings.node_grace), (MANAGER_QPS, NODE_GRACE));
+        assert_eq!(Settings::default().at_speed(1), Settings::default());
     }
 }

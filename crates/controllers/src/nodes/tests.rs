@@ -146,3 +146,33 @@ fn a_node_lost_while_the_manager_is_down_has_its_50_s_from_then_on() {
     trial.run_for(10);
     assert!(!trial.cluster.node(NodeId(0)).is_ready());
 }
+
+#[test]
+fn nodes_that_are_lost_together_are_emptied_10_s_apart() {
+    let mut trial = Trial::new(1, &[10, 10, 10, 10, 10]);
+    trial.deployment(5);
+    trial.run_for(20);
+    let now = trial.now;
+    trial.cluster.lose_node(now, NodeId(0));
+    trial.cluster.lose_node(now, NodeId(1));
+    trial.run_for(500);
+    let evicted = trial.terminating();
+    assert_eq!(evicted.len(), 2);
+    assert!(evicted[1] - evicted[0] >= 9_000, "{evicted:?}");
+}
+
+#[test]
+fn with_most_nodes_silent_no_more_are_emptied() {
+    let mut trial = Trial::new(1, &[10, 10, 10, 10]);
+    trial.deployment(8);
+    trial.run_for(20);
+    let now = trial.now;
+    for node in 0..3 {
+        trial.cluster.lose_node(now, NodeId(node));
+    }
+    trial.run_for(2_000);
+    // The first may have got its taint before the third was missed.
+    let evicted = trial.terminating().len();
+    assert!(evicted <= 4, "{evicted}");
+    assert!((0..3).all(|node| !trial.cluster.node(NodeId(node)).is_ready()));
+}

@@ -298,3 +298,16 @@ fn without_facts_no_fact_is_built() {
     assert_eq!(out.len(), 2);
     assert!(out.iter().all(|action| matches!(action, crate::Action::StartPod { .. })));
 }
+
+#[test]
+fn a_workload_is_found_by_its_kind_and_name_until_it_is_deleted() {
+    let mut trial = Trial::new(1, &[110]);
+    let id = trial.deployment(1);
+    assert_eq!(trial.cluster.find_workload("Deployment", "agents"), Some(id));
+    assert_eq!(trial.cluster.find_workload("StatefulSet", "agents"), None);
+    assert_eq!(trial.cluster.pods_of(id).count(), 0);
+    trial.run_for(5);
+    assert_eq!(trial.cluster.pods_of(id).count(), 1);
+    trial.with(|cluster, now, out| cluster.delete_workload(now, id, Propagation::Background, out));
+    assert_eq!(trial.cluster.find_workload("Deployment", "agents"), None);
+}
