@@ -16,3 +16,4 @@ pub mod scaled_object;
 pub mod scaler;
 
 pub use rules::{Rules, UnknownVersion};
+pub use scaler::{Row, count};

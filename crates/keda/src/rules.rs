@@ -232,6 +232,8 @@ pub struct ScaledObjectRules {
     pub check_tells_cause: bool,
     /// The reason of Active while a check fails: spelt `UnkownState` until 2.10.
     pub unknown_state: &'static str,
+    /// Whether each new scaler is an event (2.12.0; K:pkg/scaling/scalers_builder.go, `ScalerIsBuiltMsg`).
+    pub built_events: bool,
     /// Whether the events ScaledObjectPaused and ScaledObjectUnpaused exist (2.19.0, #7382).
     pub pause_events: bool,
 }

@@ -73,6 +73,7 @@ const V2_9_0: Rules = Rules {
         failed_scale_is_told: false,
         failed_to_scale: "scaled",
         activation_names_triggers: false,
+        built_events: false,
         check_tells_cause: false,
         unknown_state: "UnkownState",
         pause_events: false,
@@ -126,6 +127,7 @@ const V2_11_0: Rules = {
 const V2_12_0: Rules = {
     let mut rules = V2_11_0;
     rules.scaled_object.paused = Paused::Presence;
+    rules.scaled_object.built_events = true;
     rules.scaled_job.polls_without_scalers = true;
     rules
 };

@@ -92,6 +92,10 @@ fn scaled_objects_change_with_2_11_to_2_14_2_17_to_2_21() {
     let (by_loop, by_both) = (PausedReplicas::Loop, PausedReplicas::ReconcilerByExecutor);
     changes("2.11.0", "2.10.1", |r| r.scaled_object.paused_replicas, by_loop, by_both);
     changes("2.20.0", "2.19.0", |r| r.scaled_object.paused_replicas, by_both, PausedReplicas::Reconciler);
+    changes("2.12.0", "2.11.2", so(|r| r.built_events), false, true);
+    changes("2.14.0", "2.13.1", so(|r| r.activation_names_triggers), false, true);
+    changes("2.19.0", "2.18.3", so(|r| r.fallback_events && r.pause_events), false, true);
+    changes("2.18.0", "2.17.3", so(|r| r.check_tells_cause && r.paused_is_false_at_first), false, true);
     changes("2.18.0", "2.17.3", so(|r| r.partial_pause), false, true);
     changes("2.20.0", "2.19.0", |r| r.scaled_object.ready, Ready::WhenWrong, Ready::EveryPoll);
     let (ignored, lowers) = (HpaHealth::Ignored, HpaHealth::LowersReady);

@@ -14,7 +14,7 @@ use super::query::{Held, Query};
 use super::reconcile::Reconcile;
 use super::spec::Spec;
 use crate::rules::Rules;
-use crate::scaler::{AzurePipelines, CallId, Outcome, Scalers, Task};
+use crate::scaler::{AzurePipelines, CacheKey, CallId, Outcome, Scalers, Task};
 
 /// How long a write may take before 2.21, which gave it a limit: the API server's own
 /// (k8s:staging/src/k8s.io/apiserver/pkg/server/config.go, `RequestTimeout`).
@@ -219,8 +219,9 @@ impl ScaledObject {
     fn go_on(&mut self, now: Instant, outcome: Outcome, view: &View, out: &mut Vec<Action>) {
         match outcome {
             Outcome::Obtained { task, result } => {
-                if let Err(error) = &result {
-                    self.event(true, "KEDAScalerFailed", error.clone(), out);
+                match &result {
+                    Ok(cache) => self.tell_built(*cache, out),
+                    Err(error) => self.event(true, "KEDAScalerFailed", error.clone(), out),
                 }
                 match task {
                     Task::Reconcile => self.ensure_hpa(now, result, view, out),
@@ -236,6 +237,15 @@ impl ScaledObject {
             }
             // A reconcile builds, it does not read.
             Outcome::Read { task: Task::Reconcile, .. } => {}
+        }
+    }
+
+    fn tell_built(&mut self, cache: CacheKey, out: &mut Vec<Action>) {
+        let built = self.scalers.take_built(cache);
+        if self.rules.scaled_object.built_events {
+            for _ in 0..built {
+                self.event(false, "KEDAScalersStarted", "Scaler azure-pipelines is built", out);
+            }
         }
     }
 
@@ -260,6 +270,9 @@ impl ScaledObject {
                 let because = super::decide::Because::Restored;
                 out.push(Action::Scale { write, replicas, because });
             }
+        }
+        if self.operator_runs {
+            self.event(true, "ScaledObjectDeleted", "ScaledObject was deleted", out);
         }
         self.fail_queries("error getting scalers ScaledObject not found", out);
         self.scalers.restart(self.rules, out);

@@ -129,6 +129,8 @@ struct Cache {
     waiting: VecDeque<(Task, usize, Wants)>,
     context: Context,
     built_by: Task,
+    /// Nobody was told yet that its scalers were built.
+    untold: bool,
 }
 
 /// The context of whoever built a cache, which retries lived in until 2.20.
@@ -221,6 +223,12 @@ impl Scalers {
     pub fn scaler(&self, cache: CacheKey, trigger: usize) -> Option<(&AzurePipelines, i64)> {
         let scaler = self.caches.iter().find(|known| known.key == cache)?.scalers.get(trigger)?;
         Some((&*scaler.settings, scaler.pool))
+    }
+
+    /// How many scalers of this cache were built since this was last asked.
+    pub fn take_built(&mut self, cache: CacheKey) -> usize {
+        let Some(found) = self.caches.iter_mut().find(|known| known.key == cache) else { return 0 };
+        if std::mem::take(&mut found.untold) { found.scalers.len() } else { 0 }
     }
 
     /// Whether a poll built this cache.
@@ -456,6 +464,7 @@ impl Scalers {
             // Only a query's context ends while the cache lives on.
             context: if matches!(task, Task::Query(_)) { Context::Of(task) } else { Context::Lives },
             built_by: task,
+            untold: true,
         });
         self.current = Some(key);
         self.outcomes.push_back(Outcome::Obtained { task, result: Ok(key) });

@@ -14,7 +14,7 @@ fn creation_makes_the_hpa_then_polls() {
     assert_eq!(world.condition(ConditionType::Ready), "True/ScaledObjectReady");
     assert_eq!(world.condition(ConditionType::Fallback), "False/NoFallbackFound");
     assert_eq!(world.condition(ConditionType::Paused), "False/");
-    assert_eq!(world.events(), ["KEDAScalersStarted", "ScaledObjectReady"]);
+    assert_eq!(world.events(), ["KEDAScalersStarted", "KEDAScalersStarted", "ScaledObjectReady"]);
 }
 
 #[test]
