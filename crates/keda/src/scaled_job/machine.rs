@@ -13,6 +13,8 @@ mod reconcile;
 #[cfg(test)]
 mod tests;
 
+pub use reconcile::SECOND_RECONCILE;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -78,6 +80,8 @@ pub struct Machine {
     /// Whether the operator's process runs.
     runs: bool,
     deleted: bool,
+    /// Whether it has KEDA's finalizer, which its first reconcile writes.
+    finalized: bool,
     revision: Arc<Revision>,
     scalers: Scalers,
     /// Each condition as the API has it, with its reason.
@@ -171,6 +175,7 @@ impl Machine {
             operator,
             runs: false,
             deleted: false,
+            finalized: false,
             revision,
             conditions: [(Status::Unknown, ""); 3],
             random,

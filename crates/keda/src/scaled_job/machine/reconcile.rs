@@ -8,6 +8,14 @@ use crate::scaled_job::object::Rollout;
 use crate::scaled_job::series::Work;
 use crate::scaled_object::back_off;
 
+/// From the end of an object's first reconcile to its second one: a few writes of status. An assumption.
+///
+/// The first reconcile writes the finalizer with an update of the whole object (K:controllers/keda/scaledjob_finalizer.go,
+/// `ensureFinalizer`). In Go's types, members that no manifest has are written too, `scalingStrategy: {}` among them. So
+/// the specification has changed, its generation grows, and the controller reconciles once more, which restarts the
+/// loop: a new ScaledJob is polled twice in short order. Runs with KEDA 2.21.0 show just that.
+pub const SECOND_RECONCILE: Millis = Millis(50);
+
 impl Reconcile {
     pub(super) fn series(&self) -> Option<&Series> {
         if let Self::RollingOut(_, series) = self { Some(series) } else { None }
@@ -23,6 +31,10 @@ impl Reconcile {
 }
 
 impl Machine {
+    fn try_again_at(&mut self, at: Instant) {
+        self.retry = Some(self.retry.map_or(at, |earlier| earlier.min(at)));
+    }
+
     /// Begins a reconcile, now or after the one that is under way.
     pub(super) fn ask_for_reconcile(&mut self, turn: &mut Turn<'_>) {
         if matches!(self.reconcile, Reconcile::Idle) {
@@ -154,8 +166,12 @@ impl Machine {
                 self.set(Condition::Ready, Status::False, "ScaledJobCheckFailed", turn);
                 self.set(Condition::Active, Status::Unknown, "UnknownState", turn);
                 turn.event(Event::CheckFailed(failure));
-                self.retry = Some(self.retry.map_or(retry, |earlier| earlier.min(retry)));
+                self.try_again_at(retry);
             }
+        }
+        if !self.finalized {
+            self.finalized = true;
+            self.try_again_at(turn.now + SECOND_RECONCILE);
         }
         if self.again {
             self.begin_reconcile(turn);

@@ -86,7 +86,8 @@ proptest! {
             "rollout": {"strategy": rollout},
             "scalingStrategy": {"strategy": strategy},
         });
-        let mut world = World::new(version, scaled_job(&[7], &spec));
+        let mut world = World::unseen(version, scaled_job(&[7], &spec));
+        world.restart(version);
         for (pause, change) in &story {
             world.run(world.now + pause);
             prop_assert!(u32::try_from(world.unfinished()).is_ok_and(|number| number <= maximum));

@@ -22,6 +22,31 @@ fn a_new_object_is_polled_as_soon_as_its_pool_is_found_and_then_every_interval()
 }
 
 #[test]
+fn an_object_without_a_finalizer_is_reconciled_and_polled_twice() {
+    let mut world = World::unseen("2.21.0", one());
+    world.tell(Input::OperatorStarted(super::world::operator("2.21.0")));
+    world.run(40_000);
+    // The finalizer changes the specification; the second loop finds the first one's scalers dropped.
+    assert_eq!(world.times("pool"), [0, 150]);
+    assert_eq!(world.times("read"), [100, 250, 30_150]);
+    world.restart("2.21.0");
+    world.run(75_000);
+    assert_eq!(world.times("read")[3..], [40_100, 70_100]);
+}
+
+#[test]
+fn until_2_14_0_the_second_reconcile_deletes_the_first_jobs() {
+    for (version, deleted) in [("2.14.0", 1), ("2.14.1", 0)] {
+        let mut world = World::unseen(version, one());
+        world.queues.insert(7, 1);
+        world.latency = 10;
+        world.tell(Input::OperatorStarted(super::world::operator(version)));
+        world.run(1_000);
+        assert_eq!((world.times("delete").len(), world.unfinished()), (deleted, 1), "{version}");
+    }
+}
+
+#[test]
 fn until_an_operator_comes_nothing_happens() {
     let mut world = World::before("2.21.0", one());
     world.run(100_000);

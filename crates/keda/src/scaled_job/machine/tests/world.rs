@@ -11,9 +11,9 @@ use crate::scaled_job::counts::{Finished, PodConditions, PodPhase, PodView};
 use crate::scaler::{DEFAULT_HTTP_TIMEOUT, Failure, Request, Surroundings};
 
 /// How long Azure DevOps takes to answer.
-pub(super) const SERVICE: u64 = 100;
+const SERVICE: u64 = 100;
 /// How long the API takes.
-pub(super) const API: u64 = 2;
+const API: u64 = 2;
 
 /// A Job.
 #[derive(Debug, Clone)]
@@ -46,6 +46,8 @@ pub(super) struct World {
     pub(super) pools_fail: bool,
     /// Pools whose job requests it refuses to tell.
     pub(super) reads_fail: Vec<i64>,
+    /// How long it takes to answer.
+    pub(super) latency: u64,
     /// Whether it does not answer at all.
     pub(super) hangs: bool,
     /// Whether the API refuses to create and to delete.
@@ -95,8 +97,15 @@ impl World {
         world
     }
 
-    /// The operator has not come to it yet.
+    /// An operator has written the finalizer, but this one has not come to the object yet.
     pub(super) fn before(version: &str, source: Source) -> Self {
+        let mut world = Self::unseen(version, source);
+        world.machine.finalized = true;
+        world
+    }
+
+    /// No operator has come to it yet.
+    pub(super) fn unseen(version: &str, source: Source) -> Self {
         Self {
             machine: Machine::new(operator(version), source, stream(1, "history")),
             now: 0,
@@ -107,6 +116,7 @@ impl World {
             queues: BTreeMap::new(),
             pools_fail: false,
             reads_fail: Vec::new(),
+            latency: SERVICE,
             hangs: false,
             api_fails: false,
             log: Vec::new(),
@@ -218,7 +228,7 @@ impl World {
                     };
                     self.note(kind);
                     if !self.hangs {
-                        self.schedule(SERVICE, Arrival::Answer(call, request));
+                        self.schedule(self.latency, Arrival::Answer(call, request));
                     }
                 }
                 Action::Abandon { call } => {
