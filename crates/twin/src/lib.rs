@@ -15,6 +15,7 @@
 //! comes from named streams of the seed, and nothing iterates over a hash map.
 
 pub mod alignment;
+pub mod follow;
 pub mod generate;
 pub mod manifests;
 pub mod node;

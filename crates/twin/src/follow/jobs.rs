@@ -1,0 +1,359 @@
+//! KEDA's decisions about a ScaledJob: how many Jobs each poll creates, and which finished ones it deletes.
+
+use std::collections::BTreeMap;
+
+use keda::scaled_job::{
+    Counts, PodConditions, PodPhase, PodView, Reading, Settings, combine, jobs_to_create,
+};
+use keda::scaler::{AzurePipelines, Triggers, count};
+use model::{Fact, Instant, Millis};
+
+use super::book::{Book, Choice};
+use super::log::Log;
+use super::reads::{Poll, all_polls};
+use super::revisions::{Object, Revision, Revisions};
+use super::{What, Who};
+
+/// How long a poll may take to delete what is beyond the limits.
+const CLEANS_WITHIN: Millis = Millis::seconds(10);
+/// completionTime has whole seconds.
+const WHOLE_SECOND: Millis = Millis::seconds(1);
+/// How long after a change Jobs of the earlier generation are deleted.
+const ROLLS_OUT_WITHIN: Millis = Millis::seconds(30);
+
+/// Compares every poll.
+pub(super) fn follow(log: &Log<'_>, revisions: &Revisions, book: &mut Book) {
+    let jobs = Lives::of(log);
+    let polls = all_polls(log, revisions);
+    for (place, poll) in polls.iter().enumerate() {
+        let next = polls.get(place + 1).map(|poll| poll.at);
+        let last = next.is_none() && log.end.since(poll.at) < log.lag + CLEANS_WITHIN;
+        if last {
+            book.skip(poll.at, "the log ends before the last poll could create Jobs");
+            continue;
+        }
+        let until = next.unwrap_or(log.end);
+        created(log, revisions, &jobs, poll, until, book);
+        deleted(log, revisions, &jobs, poll, until, book);
+    }
+    if let (Some(first), Some(life)) = (polls.first(), jobs.0.values().min_by_key(|life| life.created))
+        && life.created < first.at
+    {
+        book.skip(life.created, "Jobs were there before the first poll");
+    }
+}
+
+/// The number of Jobs that the poll created.
+fn created(
+    log: &Log<'_>,
+    revisions: &Revisions,
+    jobs: &Lives<'_>,
+    poll: &Poll<'_>,
+    until: Instant,
+    book: &mut Book,
+) {
+    let new = jobs.0.values().filter(|life| life.created > poll.at && life.created <= until).count();
+    let seen = Some(i64::try_from(new).unwrap_or(i64::MAX));
+    let mut choices = Vec::new();
+    for (number, revision) in revisions.at(poll.at).into_iter().enumerate() {
+        let Object::Job { settings, triggers } = &revision.object else { continue };
+        for (place, (counts, unless)) in
+            jobs.seen(revision, settings, poll.at, log.lag).into_iter().enumerate()
+        {
+            let readings = readings(revision, triggers, poll);
+            let Ok(bounds) = settings.bounds else {
+                return book.skip(poll.at, "the spec makes this version of the operator panic");
+            };
+            let asked = combine(settings.calculation, bounds, &readings);
+            let Ok(created) =
+                jobs_to_create(&revision.rules.scaled_job, settings.strategy, bounds, asked, counts)
+            else {
+                return book.skip(poll.at, "the spec makes this version of the operator panic");
+            };
+            let mut reasons = Vec::new();
+            if number > 0 {
+                reasons.push("the change of the spec was not in force yet".to_owned());
+            }
+            if place > 0 {
+                reasons.push(unless);
+            }
+            choices.push(Choice {
+                expected: Some(i64::try_from(created.number).unwrap_or(i64::MAX)),
+                because: created.because.to_string(),
+                unless: reasons.join(", "),
+                state: (),
+            });
+        }
+    }
+    let interval = revisions.in_force(poll.at).polling_interval();
+    let overlaps = until.since(poll.at) + log.lag + WHOLE_SECOND < interval && until < log.end;
+    if overlaps && !choices.iter().any(|choice| choice.expected == seen && choice.unless.is_empty()) {
+        return book.skip(poll.at, "the loop was started anew while this poll created its Jobs");
+    }
+    book.compare((poll.at, Who::Keda, What::JobsCreated), seen, choices);
+}
+
+/// What the poll read. A trigger that failed has no part in it.
+fn readings(revision: &Revision, triggers: &Triggers, poll: &Poll<'_>) -> Vec<Reading> {
+    let settings = triggers.iter().zip(&poll.answers);
+    let read = settings.filter_map(|(trigger, answers)| {
+        let settings: &AzurePipelines = trigger.as_deref().ok()?;
+        let rows = answers.first().copied().flatten()?;
+        let counted = count(&revision.rules.scaler, settings, rows.iter());
+        let active = i64::try_from(counted).unwrap_or(i64::MAX) > settings.activation_target;
+        Some(Reading { queue: float(counted), target: signed_float(settings.target), active })
+    });
+    read.collect()
+}
+
+#[expect(clippy::cast_precision_loss, reason = "as Go converts it")]
+fn float(count: u64) -> f64 {
+    count as f64
+}
+
+#[expect(clippy::cast_precision_loss, reason = "as Go converts it")]
+fn signed_float(target: i64) -> f64 {
+    target as f64
+}
+
+/// The finished Jobs that the poll deleted: how many, and whether they were the oldest.
+fn deleted(
+    log: &Log<'_>,
+    revisions: &Revisions,
+    jobs: &Lives<'_>,
+    poll: &Poll<'_>,
+    until: Instant,
+    book: &mut Book,
+) {
+    let Object::Job { settings, .. } = &revisions.in_force(poll.at).object else { return };
+    if revisions
+        .edited
+        .iter()
+        .any(|edit| poll.at + CLEANS_WITHIN > *edit && poll.at.since(*edit) < ROLLS_OUT_WITHIN)
+    {
+        return book.skip(poll.at, "deletions after a change of the spec may be its rollout's");
+    }
+    let gone: Vec<&Life<'_>> = jobs
+        .0
+        .values()
+        .filter(|life| life.deleted.is_some_and(|at| at > poll.at && at <= until) && life.finished.is_some())
+        .collect();
+    let seen = i64::try_from(gone.len()).unwrap_or(i64::MAX);
+    let beyond = |at: Instant| {
+        let number = |succeeded: bool, limit: usize| {
+            let there = jobs.0.values().filter(|life| {
+                life.finished.is_some_and(|(when, how)| when <= at && how == succeeded)
+                    // What this poll deletes was there when it looked.
+                    && life.deleted.is_none_or(|deleted| deleted > poll.at)
+            });
+            i64::try_from(there.count().saturating_sub(limit)).unwrap_or(i64::MAX)
+        };
+        number(true, settings.history.successful) + number(false, settings.history.failed)
+    };
+    let expected = beyond(poll.at);
+    if expected == 0 && seen == 0 {
+        return;
+    }
+    let times = [
+        ("", poll.at),
+        ("a Job ended just then", poll.at + CLEANS_WITHIN),
+        ("a Job ended just then", poll.at - log.lag),
+    ];
+    let mut choices: Vec<Choice<()>> = Vec::new();
+    let range = times.map(|(_, at)| beyond(at));
+    let (least, most) = (range.iter().min().copied().unwrap_or(0), range.iter().max().copied().unwrap_or(0));
+    if most == 0 {
+        return book.skip(
+            poll.at,
+            "finished Jobs within the history limits were deleted: by their time to live, or by somebody",
+        );
+    }
+    let because = format!(
+        "{} succeeded and {} failed Jobs are kept",
+        settings.history.successful, settings.history.failed
+    );
+    let each = [expected].into_iter().chain(least..=most).enumerate();
+    for (place, expected) in each {
+        let unless = if place == 0 { String::new() } else { "a Job ended just then".to_owned() };
+        choices.push(Choice { expected: Some(expected), because: because.clone(), unless, state: () });
+    }
+    if let Some((newer, older)) = out_of_order(log, jobs, &gone, until) {
+        let because = format!("{older} ended before {newer}, and the oldest go first");
+        choices = vec![Choice { expected: None, because, unless: String::new(), state: () }];
+    }
+    book.compare((poll.at, Who::Keda, What::JobsDeleted), Some(seen), choices);
+}
+
+/// A succeeded Job that went though an older one stayed.
+fn out_of_order<'a>(
+    log: &Log<'_>,
+    jobs: &Lives<'a>,
+    gone: &[&Life<'a>],
+    until: Instant,
+) -> Option<(&'a str, &'a str)> {
+    let slack = log.lag + WHOLE_SECOND;
+    let newest = gone.iter().filter(|life| life.finished.is_some_and(|(_, succeeded)| succeeded));
+    let newest = newest.max_by_key(|life| life.finished)?;
+    let (ended, _) = newest.finished?;
+    let kept = jobs.0.values().filter(|life| life.deleted.is_none_or(|deleted| deleted > until));
+    let older =
+        kept.filter(|life| life.finished.is_some_and(|(at, succeeded)| succeeded && at + slack < ended));
+    older.map(|life| (newest.name, life.name)).next()
+}
+
+/// The Jobs of a log.
+struct Lives<'a>(BTreeMap<&'a str, Life<'a>>);
+
+/// A Job.
+#[derive(Debug, Clone, Default)]
+struct Life<'a> {
+    name: &'a str,
+    created: Instant,
+    finished: Option<(Instant, bool)>,
+    deleted: Option<Instant>,
+    pods: Vec<Pod>,
+}
+
+/// A pod of a Job.
+#[derive(Debug, Clone, Copy, Default)]
+struct Pod {
+    created: Instant,
+    scheduled: Option<Instant>,
+    running: Option<Instant>,
+    ready: Option<Instant>,
+    ended: Option<(Instant, bool)>,
+    gone: Option<Instant>,
+}
+
+impl Pod {
+    fn view(&self, at: Instant) -> Option<PodView> {
+        let by = |when: Option<Instant>| when.is_some_and(|when| when <= at);
+        if self.created > at || by(self.gone) {
+            return None;
+        }
+        let phase = match self.ended {
+            Some((when, succeeded)) if when <= at => {
+                if succeeded {
+                    PodPhase::Succeeded
+                } else {
+                    PodPhase::Failed
+                }
+            }
+            _ if by(self.running) => PodPhase::Running,
+            _ => PodPhase::Pending,
+        };
+        let mut conditions = PodConditions::NONE;
+        for (holds, more) in [
+            (by(self.scheduled), PodConditions::POD_SCHEDULED),
+            (by(self.running), PodConditions::READY_TO_START_CONTAINERS.and(PodConditions::INITIALIZED)),
+            (
+                by(self.ready) && phase == PodPhase::Running,
+                PodConditions::READY.and(PodConditions::CONTAINERS_READY),
+            ),
+        ] {
+            conditions = if holds { conditions.and(more) } else { conditions };
+        }
+        Some(PodView { phase, conditions })
+    }
+}
+
+impl Life<'_> {
+    /// Whether the Job counts as running and as pending.
+    fn counts(&self, revision: &Revision, settings: &Settings, at: Instant) -> (bool, bool) {
+        let by = |when: Option<Instant>| when.is_some_and(|when| when <= at);
+        if self.created > at || by(self.deleted) || by(self.finished.map(|(when, _)| when)) {
+            return (false, false);
+        }
+        let pods: Vec<PodView> = self.pods.iter().filter_map(|pod| pod.view(at)).collect();
+        (true, settings.pending.holds(&revision.rules.scaled_job, &pods))
+    }
+}
+
+impl<'a> Lives<'a> {
+    fn of(log: &Log<'a>) -> Self {
+        let mut jobs: BTreeMap<&'a str, Life<'a>> = BTreeMap::new();
+        let mut owners: BTreeMap<&'a str, (&'a str, usize)> = BTreeMap::new();
+        for event in &log.events {
+            let at = event.at;
+            match &event.fact {
+                Fact::KubernetesJobCreated { job } => {
+                    jobs.insert(job, Life { name: job, created: at, ..Life::default() });
+                }
+                Fact::KubernetesJobFinished { job, succeeded } => {
+                    jobs.entry(job).or_default().finished.get_or_insert((at, *succeeded));
+                }
+                Fact::KubernetesJobDeleted { job } => jobs.entry(job).or_default().deleted = Some(at),
+                Fact::PodCreated { pod, owner: Some(owner) } => {
+                    let Some(job) = owner.strip_prefix("Job/") else { continue };
+                    let life = jobs.entry(job).or_insert(Life { name: job, created: at, ..Life::default() });
+                    owners.insert(pod, (job, life.pods.len()));
+                    life.pods.push(Pod { created: at, ..Pod::default() });
+                }
+                fact => {
+                    let Some((pod, change)) = change(fact, at) else { continue };
+                    let Some((job, place)) = owners.get(pod) else { continue };
+                    let pod = jobs.get_mut(job).and_then(|life| life.pods.get_mut(*place));
+                    if let Some(pod) = pod {
+                        change(pod);
+                    }
+                }
+            }
+        }
+        Self(jobs)
+    }
+
+    /// How many Jobs may have been counted, what the log tells first, and what must have been otherwise.
+    fn seen(
+        &self,
+        revision: &Revision,
+        settings: &Settings,
+        at: Instant,
+        lag: Millis,
+    ) -> Vec<(Counts, String)> {
+        let mut told = Counts::default();
+        let (mut least, mut most) = (Counts::default(), Counts::default());
+        let mut unsure: Vec<String> = Vec::new();
+        for life in self.0.values().filter(|life| life.created <= at) {
+            let states = [at, at - lag, at + lag].map(|at| life.counts(revision, settings, at));
+            let [(runs, waits), ..] = states;
+            told.running += i64::from(runs);
+            told.pending += i64::from(waits);
+            least.running += i64::from(states.iter().all(|(runs, _)| *runs));
+            least.pending += i64::from(states.iter().all(|(_, waits)| *waits));
+            most.running += i64::from(states.iter().any(|(runs, _)| *runs));
+            most.pending += i64::from(states.iter().any(|(_, waits)| *waits));
+            if states.iter().any(|state| *state != states[0]) {
+                unsure.push(life.name.to_owned());
+            }
+        }
+        let mut seen = vec![(told, String::new())];
+        for running in least.running..=most.running {
+            for pending in least.pending..=most.pending {
+                let counts = Counts { running, pending };
+                if counts != told {
+                    let unless = format!(
+                        "{running} Jobs were unfinished and {pending} pending, as {} changed just then",
+                        unsure.join(", ")
+                    );
+                    seen.push((counts, unless));
+                }
+            }
+        }
+        seen
+    }
+}
+
+/// What a fact changes about which pod.
+fn change(fact: &Fact, at: Instant) -> Option<(&str, Box<dyn Fn(&mut Pod)>)> {
+    Some(match fact {
+        Fact::PodScheduled { pod, .. } => (pod, Box::new(move |pod| pod.scheduled = Some(at))),
+        Fact::PodRunning { pod } => (pod, Box::new(move |pod| pod.running = Some(at))),
+        Fact::PodReady { pod } => (pod, Box::new(move |pod| pod.ready = Some(at))),
+        Fact::PodEnded { pod, phase } => {
+            let succeeded = phase == "Succeeded";
+            (pod, Box::new(move |pod| pod.ended = Some((at, succeeded))))
+        }
+        Fact::PodGone { pod } => (pod, Box::new(move |pod| pod.gone = Some(at))),
+        _ => return None,
+    })
+}
