@@ -16,6 +16,10 @@ style:
 scenarios:
     scripts/scenarios
 
+# The simulation held against real KEDA, on the library and on random scenarios.
+fidelity *arguments:
+    scripts/fidelity {{arguments}}
+
 # What takes too long for every change; docs/full.md has its last result.
 full: e2e
     scripts/full

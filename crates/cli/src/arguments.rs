@@ -229,6 +229,9 @@ pub(crate) struct FidelityArguments {
     /// Make each random scenario that differs smaller, as long as it still differs, and write it down.
     #[arg(long)]
     pub(crate) shrink: bool,
+    /// Keep the real runs that an earlier call has finished.
+    #[arg(long)]
+    pub(crate) resume: bool,
     /// How many times faster than real time the real runs are.
     #[arg(long, value_name = "N", value_parser = up_to(MAXIMUM_SPEED.into()))]
     pub(crate) speed: Option<u32>,

@@ -18,9 +18,9 @@ use verifier::series::Series;
 
 use super::run::{make_folder, no_two_alike, prepare, print_groups, replay_options, worst};
 use super::verify::{read_events, to_json};
-use super::{Outcome, has_colour};
+use super::{Outcome, has_colour, print};
 use crate::aggregate;
-use crate::arguments::{Colour, RunArguments};
+use crate::arguments::{Colour, Output, RunArguments};
 use crate::exit::{Exit, Failure};
 use crate::problems;
 
@@ -53,7 +53,28 @@ pub(crate) fn simulate(arguments: &RunArguments, colour: Colour) -> Outcome {
         group.write(&arguments.out).map_err(Failure::environment)?;
     }
     print_groups(&groups, &[], arguments.output, colour)?;
+    if arguments.output == Output::Text {
+        print(&proof(arguments, &simulations));
+    }
     Ok(worst(&groups))
+}
+
+/// What shows that the simulation is right: the same on the real programs.
+fn proof(arguments: &RunArguments, simulations: &[Simulation<'_>]) -> String {
+    let mut words = vec!["poolproof".to_owned(), "run".to_owned()];
+    words.extend(arguments.scenarios.iter().map(|file| file.display().to_string()));
+    let mut versions: Vec<String> = simulations.iter().map(Simulation::keda).collect();
+    versions.sort_unstable();
+    versions.dedup();
+    words.extend(["--on".to_owned(), "local".to_owned()]);
+    if !arguments.keda.is_empty() {
+        words.extend(["--keda".to_owned(), versions.join(",")]);
+    }
+    words.extend(replay_options(arguments));
+    let command = words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ");
+    format!(
+        "Simulated. Proven on real KEDA and a real control plane, which takes Go and some minutes:\n  {command}\n"
+    )
 }
 
 fn refuse_what_is_for_real_clusters(arguments: &RunArguments) -> Result<(), Failure> {
