@@ -23,6 +23,24 @@
 //! over then. A key is never worked on twice at once, and a worker waits for its
 //! calls; that is why the expectations of the original always hold when a sync begins.
 //!
+//! ```
+//! use controllers::{Action, Cluster, Kind, NewNode, NewWorkload, Settings, Strategy, Template};
+//! use model::{Instant, Millis};
+//!
+//! let mut cluster = Cluster::new(1, Settings { facts: false, ..Settings::default() });
+//! let mut actions = Vec::new();
+//! cluster.add_node(Instant::START, NewNode { name: "node".into(), pods: 110 }, &mut actions);
+//! let template = Template { hash: 1, grace: Millis::seconds(30) };
+//! let kind = Kind::Deployment(Strategy::RollingUpdate);
+//! let new = NewWorkload { name: "agents".into(), kind, replicas: 2, template };
+//! let id = cluster.create_workload(Instant::START, new, &mut actions);
+//! while let Some(next) = cluster.next_deadline() {
+//!     cluster.advance(next, &mut actions);
+//! }
+//! assert_eq!(cluster.workload(id).status().replicas, 2);
+//! assert!(matches!(actions[..], [Action::StartPod { .. }, Action::StartPod { .. }]));
+//! ```
+//!
 //! # What is left out
 //! Failing calls and conflicts between controllers, quotas, priorities and preemption, resources
 //! other than the number of pods, `minReadySeconds`, paused Deployments and their

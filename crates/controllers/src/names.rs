@@ -23,9 +23,23 @@ const UUID_BITS: u128 = 0x0000_0000_0000_4000_8000_0000_0000_0000;
 
 /// `prefix` with five random characters behind it.
 pub(crate) fn generate(prefix: &str, rng: &mut ChaCha8Rng) -> String {
-    let kept = prefix.char_indices().nth(LONGEST_PREFIX).map_or(prefix, |(end, _)| &prefix[..end]);
-    let mut name = String::with_capacity(kept.len() + RANDOM);
-    name.push_str(kept);
+    let mut name = String::with_capacity(prefix.len() + RANDOM);
+    name.push_str(prefix);
+    finish(name, rng)
+}
+
+/// The name of a pod of this owner: a dash and five random characters behind the owner's name.
+pub(crate) fn child(owner: &str, rng: &mut ChaCha8Rng) -> String {
+    let mut name = String::with_capacity(owner.len() + 1 + RANDOM);
+    name.push_str(owner);
+    name.push('-');
+    finish(name, rng)
+}
+
+fn finish(mut name: String, rng: &mut ChaCha8Rng) -> String {
+    if let Some((end, _)) = name.char_indices().nth(LONGEST_PREFIX) {
+        name.truncate(end);
+    }
     let mut draw = below(rng, 27_u64.pow(5));
     for _ in 0..RANDOM {
         let letter = usize::try_from(draw % 27).expect("below 27");

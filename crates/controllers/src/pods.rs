@@ -101,16 +101,14 @@ impl Cluster {
     }
 
     fn name_pod(&mut self, owner: Owner) -> String {
-        let prefix = match owner {
-            Owner::ReplicaSet(workload, set) => {
-                format!("{}-", self.workload(workload).sets[usize::from(set)].name)
-            }
+        let parent = match owner {
+            Owner::ReplicaSet(workload, set) => Some(self.set(workload, set).name.clone()),
             Owner::StatefulSet(workload, ordinal) => {
                 return format!("{}-{ordinal}", self.workload(workload).name);
             }
-            Owner::Job(job) => self.job(job).map(|job| format!("{}-", job.name)).unwrap_or_default(),
+            Owner::Job(job) => self.job(job).map(|job| job.name.clone()),
         };
-        names::generate(&prefix, &mut self.random.names)
+        names::child(parent.as_deref().unwrap_or_default(), &mut self.random.names)
     }
 
     /// Changes a pod and keeps the counts right.
