@@ -43,13 +43,13 @@ pub type WriteId = u64;
 pub enum Input {
     /// The operator's informer brought the object.
     Created,
-    /// The object was changed: spec or annotations.
+    /// The object was changed: spec or annotations. Read for the version that runs.
     Edited(Box<Spec>),
     /// The object was deleted.
     Deleted,
     /// The operator's process ended.
     OperatorDown,
-    /// An operator leads again, perhaps of another version.
+    /// An operator leads again, perhaps of another version: the object is read anew for it.
     OperatorStarted(&'static Rules),
     /// A request was answered.
     Answer {

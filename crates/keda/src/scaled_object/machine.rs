@@ -317,7 +317,6 @@ impl ScaledObject {
         } else {
             self.event(false, "KEDAScalersStarted", "Started scalers watch", out);
         }
-        self.records.clear();
         self.records.resize(self.spec.triggers.len(), None);
         self.repeat = Some(Repeat { interval: self.spec.polling_interval.max(LEAST_INTERVAL), next: now });
         self.seen = Some(self.generation);

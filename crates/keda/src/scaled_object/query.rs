@@ -133,11 +133,8 @@ impl ScaledObject {
 
     fn query_found(&mut self, now: Instant, id: u64, trigger: usize, record: Record, out: &mut Vec<Action>) {
         let observed = self.rules.cache.hpa_observations && self.spec.uses_hpa_observations();
-        // Records live as long as the loop that reads them.
-        if observed
-            && self.repeat.is_some()
-            && let Some(place) = self.records.get_mut(trigger)
-        {
+        // Also while there is no loop yet: its first poll then takes over what it finds.
+        if observed && let Some(place) = self.records.get_mut(trigger) {
             *place = Some(record.clone());
         }
         let result = match (record.error, record.milli) {

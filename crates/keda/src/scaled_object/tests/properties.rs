@@ -43,7 +43,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => prop::option::of(0..9_u32).prop_map(Step::Target),
         1 => Just(Step::Stale),
     ];
-    prop::collection::vec(step, 1..120)
+    prop::collection::vec(step, 1..90)
 }
 
 /// What the machine was promised, and what it owes.
@@ -160,7 +160,7 @@ impl Ledger {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
+    #![proptest_config(ProptestConfig::with_cases(200))]
 
     #[test]
     fn it_never_panics_hangs_or_forgets(

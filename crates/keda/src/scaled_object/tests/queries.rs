@@ -142,3 +142,19 @@ fn a_query_for_a_pool_that_has_become_another_finds_nothing() {
     world.machine.hpa.as_mut().expect("an HPA").metrics[0].name = "s0-azure-pipelines-9".to_owned();
     assert_eq!(world.ask(1), Err("no matching metrics found for s0-azure-pipelines-9".to_owned()));
 }
+
+#[test]
+fn what_queries_found_before_there_was_a_loop_is_its_first_polls() {
+    let mut world = World::created("2.21.0", json!({ "minReplicaCount": 1 }), 1, 4);
+    world.run_to(15);
+    world.hpa_says(true, "ValidMetricFound");
+    world.pools = false;
+    world.tell(Input::OperatorStarted(rules("2.21.0")));
+    world.run_to(40);
+    assert!(!world.machine.loop_runs(), "the reconcile finds no pool");
+    world.pools = true;
+    world.ask(1).expect("a query builds the scalers itself");
+    world.run_to(80);
+    assert!(world.machine.loop_runs());
+    assert_eq!(world.reads(), [0, 40]);
+}
