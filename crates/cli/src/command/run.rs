@@ -42,6 +42,7 @@ pub(crate) async fn run(arguments: RunArguments, colour: Colour) -> Outcome {
         packages: vec![package()?],
     };
     no_two_alike(&batch.cases, &batch.keda)?;
+    batch.check().map_err(Failure::usage)?;
     make_folder(&arguments.out)?;
     let live = Live::new(batch.runs());
     let interrupted = interruption();
