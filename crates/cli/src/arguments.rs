@@ -101,8 +101,12 @@ pub(crate) enum Command {
 #[derive(Debug, Args)]
 pub(crate) struct RunArguments {
     /// Scenario files; a folder stands for the scenarios in it.
-    #[arg(required = true, value_name = "SCENARIO")]
+    #[arg(required_unless_present = "follow", value_name = "SCENARIO")]
     pub(crate) scenarios: Vec<PathBuf>,
+    /// Instead of running anything: the log of a real run, whose reads, phases and victims the simulation is fed;
+    /// every decision of KEDA and the HPA must come out equal. Can be given more than once.
+    #[arg(long, value_name = "LOG", conflicts_with = "scenarios")]
+    pub(crate) follow: Vec<PathBuf>,
     /// Where to run them.
     #[arg(long, value_enum, default_value_t = Engine::Sim)]
     pub(crate) on: Engine,

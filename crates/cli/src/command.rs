@@ -6,6 +6,7 @@ mod check;
 mod cluster;
 mod compare;
 mod fidelity;
+mod follow;
 mod package;
 mod run;
 mod serve;
@@ -54,6 +55,7 @@ pub(crate) fn main() -> ExitCode {
 
 fn dispatch(command: Command, colour: Colour) -> Outcome {
     match command {
+        Command::Run(arguments) if !arguments.follow.is_empty() => follow::follow_logs(&arguments),
         Command::Run(arguments) if arguments.on == Engine::Sim => simulate::simulate(&arguments, colour),
         Command::Run(arguments) => block_on(run::run(arguments, colour)),
         Command::Verify(arguments) => verify::verify(&arguments, colour),

@@ -11,6 +11,7 @@ use runner::run::{LOG, folder};
 use serde_json::json;
 use twin::generate::Recipe;
 
+use super::follow::sentence;
 use super::package::package;
 use super::run::{make_folder, no_two_alike, prepare_files};
 use super::verify::{read_events, to_json};
@@ -58,7 +59,7 @@ pub(crate) async fn fidelity(arguments: FidelityArguments, colour: Colour) -> Re
 fn tell(held: &Held) {
     eprintln!("{} on KEDA {}:", held.scenario, held.keda);
     for difference in &held.decisions.differences {
-        eprintln!("  decision {difference}");
+        eprintln!("  {}", sentence(difference));
     }
     eprintln!("  steps: {}", held.difference.because);
 }

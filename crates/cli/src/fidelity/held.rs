@@ -7,6 +7,7 @@ use runner::case::Prepared;
 use runner::sim::{Run, Simulation};
 use serde::Serialize;
 use twin::Alignment;
+use twin::follow::{Followed, follow};
 use verifier::{Difference, Likeness, Verdict};
 
 use crate::command::{read_events, write_log};
@@ -22,26 +23,9 @@ pub(crate) struct Held {
     /// Whether the real run can be told from at all.
     pub(crate) conclusive: bool,
     /// Every decision of KEDA and the HPA in the real run, as the twin would have taken it.
-    pub(crate) decisions: Decisions,
+    pub(crate) decisions: Followed,
     /// The steps of both by themselves.
     pub(crate) difference: Difference,
-}
-
-/// The decisions of a real run, held against the twin's.
-#[derive(Debug, Default, Serialize)]
-pub(crate) struct Decisions {
-    /// How many there were.
-    pub(crate) compared: u64,
-    /// How many of them are equal.
-    pub(crate) equal: u64,
-    /// What differs, a sentence each.
-    pub(crate) differences: Vec<String>,
-}
-
-impl Decisions {
-    fn of(_real: &[Event]) -> Self {
-        Self::default()
-    }
 }
 
 impl Held {
@@ -64,7 +48,7 @@ pub(crate) fn hold(case: &Prepared, keda: &str, log: &Path, folder: &Path) -> Re
         scenario: case.scenario.name.clone(),
         keda: keda.to_owned(),
         conclusive,
-        decisions: Decisions::of(&real),
+        decisions: follow(&real),
         difference: verifier::diff(real, simulated),
     })
 }

@@ -211,6 +211,9 @@ impl World<'_> {
     /// KEDA's operator sees the object for the first time.
     pub(super) fn start_operator(&mut self) {
         let operator = jobs::operator(&self.operator.version, self.operator.rules);
+        if let Kind::Job { client, .. } = &mut self.operator.kind {
+            *client = scaled_job::ClientBucket::new(self.now);
+        }
         match &self.operator.kind {
             Kind::Object(_) => self.tell_object(scaled_object::Input::OperatorStarted(self.operator.rules)),
             Kind::Job { .. } => self.tell_jobs(&scaled_job::Input::OperatorStarted(operator)),

@@ -81,7 +81,9 @@ impl World<'_> {
                     _ => {}
                 }
             }
-            Stage::Draining if self.cluster.existing_pods().next().is_none() => self.finish(),
+            Stage::Draining if self.outcome.is_none() && self.cluster.existing_pods().next().is_none() => {
+                self.finish();
+            }
             _ => {}
         }
     }
@@ -216,13 +218,6 @@ impl World<'_> {
         }
         let grace = self.grace();
         self.due(grace + DRAIN_SLACK, Due::DrainLimit);
-        self.settle_drain();
-    }
-
-    fn settle_drain(&mut self) {
-        if self.cluster.existing_pods().next().is_none() {
-            self.finish();
-        }
     }
 
     fn finish(&mut self) {

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use controllers::{JobId, NewJob, Phase, Propagation};
 use keda::Rules;
 use keda::scaled_job::{
-    Action, Condition, Finished, Input, JobView, Operator, PodConditions, PodPhase, PodView, Revision,
-    Source, Status,
+    Action, Condition, Finished, GENERATION, Input, JobView, Operator, PodConditions, PodPhase, PodView,
+    Revision, Source, Status, condition_message,
 };
 use keda::scaler::DEFAULT_HTTP_TIMEOUT;
 use model::manifest::ScaledJob;
@@ -20,6 +20,9 @@ use crate::manifests::surroundings::surroundings;
 
 /// How the controllers call the one ScaledJob.
 const SCALED_JOB: u32 = 0;
+
+/// The generation of a Job that has none written on it, as those of KEDA before 2.14.1.
+const NO_ANNOTATION: u64 = 0;
 
 /// The operator's process.
 pub(super) fn operator(version: &Version, rules: &'static Rules) -> Operator {
@@ -91,16 +94,17 @@ impl World<'_> {
             }
             Action::Condition { condition, status, reason } => {
                 let object = self.operator.object.clone();
-                let values = [status_name(status), reason, ""];
+                let values = [status_name(status), reason, condition_message(reason)];
                 self.log.condition(self.now, &object, condition_name(condition), values);
             }
             Action::Event(event) => {
                 let object = self.operator.object.clone();
+                let kind = if event.is_warning() { "Warning" } else { "Normal" };
                 self.log.kubernetes(self.now, || Fact::KubernetesEvent {
                     object,
-                    kind: "Normal".to_owned(),
+                    kind: kind.to_owned(),
                     reason: event.reason().to_owned(),
-                    message: String::new(),
+                    message: event.to_string(),
                 });
             }
             Action::Panic(_) => {
@@ -112,10 +116,13 @@ impl World<'_> {
 
     fn create_job(&mut self, revision: &Revision) {
         let Scaler::Job(_, template) = &self.objects.scaler else { return };
+        let annotated = revision.metadata.annotations.contains_key(GENERATION);
+        let generation = if annotated { revision.source.generation } else { NO_ANNOTATION };
+        self.job_templates.insert(generation, template.hash);
         let new = NewJob {
             generate_name: &revision.metadata.generate_name,
             scaled_job: SCALED_JOB,
-            generation: revision.source.generation,
+            generation,
             spec: template.spec,
         };
         self.cluster.create_job(self.now, new, &mut self.cluster_actions);
@@ -129,13 +136,12 @@ impl World<'_> {
 
     /// Tells KEDA which Jobs there are.
     fn look_at_jobs(&mut self) {
-        let annotated = self.operator.rules.scaled_job.rollout == keda::rules::RolloutCheck::Generation;
         let mut pods: Vec<PodView> = Vec::new();
         let mut jobs = Vec::new();
         for (_, job) in self.cluster.jobs_of(SCALED_JOB) {
             let first = pods.len();
             pods.extend(job.pods().iter().filter_map(|id| self.cluster.pod(*id)).map(pod_view));
-            let generation = if annotated { job.generation().to_string() } else { String::new() };
+            let generation = (job.generation() != NO_ANNOTATION).then(|| job.generation().to_string());
             jobs.push((job, first..pods.len(), generation));
         }
         let views: Vec<JobView<'_>> = jobs
@@ -147,7 +153,7 @@ impl World<'_> {
                     .map(|finished| if finished.succeeded { Finished::Complete } else { Finished::Failed }),
                 completion_time: job.completion_time(),
                 created: job.created(),
-                generation: annotated.then_some(generation.as_str()),
+                generation: generation.as_deref(),
                 pods: &pods[of_job.clone()],
             })
             .collect();
