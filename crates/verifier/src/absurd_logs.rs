@@ -3,6 +3,10 @@
 use std::collections::BTreeMap;
 
 use model::event::{JobResult, Outcome, RequestForm, ScalerRow};
+use model::fault::{
+    Edit, Fault, KedaUpgrade, NamedAnswer, NodeLoss, PodFault, Program, Restart, Route, ServiceAnswer,
+    ServiceFault, WhichPod,
+};
 use model::scenario::{Expectation, Percentiles, Within};
 use model::{Event, Fact, Instant, Millis, Source};
 use proptest::prelude::*;
@@ -137,8 +141,73 @@ fn run_fact() -> impl Strategy<Value = Fact> {
     ]
 }
 
+/// Facts of the scenario's faults, of the audit log and of conditions that they bring.
+fn fault_fact() -> impl Strategy<Value = Fact> {
+    let condition = |condition: &str, is: bool| Fact::Condition {
+        object: "ScaledObject/agents".into(),
+        condition: condition.into(),
+        status: if is { "True".into() } else { "False".into() },
+        reason: String::new(),
+        message: String::new(),
+    };
+    prop_oneof![
+        (0_u32..8).prop_map(|fault| Fact::FaultOn {
+            fault,
+            what: "something".into(),
+            hits: Some(if fault % 2 == 0 { name(1) } else { "node-1".into() })
+        }),
+        (0_u32..8).prop_map(|fault| Fact::FaultOff { fault }),
+        (any::<u16>(), any::<u64>(), proptest::option::of(any::<i64>())).prop_map(
+            |(status, latency_ms, value_milli)| Fact::HpaRead {
+                metric: "s0-azure-pipelines-18".into(),
+                status,
+                latency_ms,
+                value_milli
+            }
+        ),
+        (count(), any::<bool>()).prop_map(|(replicas, keda)| Fact::ScaleWritten {
+            workload: WORKLOAD.into(),
+            writer: if keda { "keda".into() } else { "hpa".into() },
+            replicas,
+            status: 200
+        }),
+        any::<bool>().prop_map(move |is| condition("Paused", is)),
+        any::<bool>().prop_map(move |is| condition("Fallback", is)),
+    ]
+}
+
+/// One fault of each kind, with numbers that are no use.
+fn faulty(log: Log) -> Log {
+    let patch = serde_json::json!({
+        "metadata": { "annotations": { "autoscaling.keda.sh/paused": 7 } },
+        "spec": { "maxReplicaCount": -3, "pollingInterval": 0, "cooldownPeriod": u64::MAX, "triggers": [7],
+                  "advanced": null, "scalingStrategy": { "strategy": "custom",
+                  "customScalingQueueLengthDeduction": i64::MIN, "customScalingRunningJobPercentage": "NaN" } }
+    });
+    let patch = patch.as_object().cloned().unwrap_or_default();
+    let pod = PodFault { at: Millis(0), pod: WhichPod::Any };
+    let service = ServiceFault {
+        from: Millis(0),
+        to: Millis(1),
+        route: Route::All,
+        answer: Some(ServiceAnswer::Named(NamedAnswer::Malformed)),
+        delay: Some(Millis(u64::MAX)),
+    };
+    let faults = vec![
+        Fault::PodKill(pod.clone()),
+        Fault::NodeLoss(NodeLoss { from: Millis(0), to: None, node: 1 }),
+        Fault::PodDelete(pod),
+        Fault::Service(service),
+        Fault::Edit(Edit { at: Millis(0), object: "ScaledObject/agents".into(), patch: patch.clone() }),
+        Fault::Edit(Edit { at: Millis(0), object: "ScaledJob/agents".into(), patch }),
+        Fault::KedaUpgrade(KedaUpgrade { at: Millis(0), version: "next".into() }),
+        Fault::Restart(Restart { at: Millis(0), what: Program::KubeControllerManager }),
+    ];
+    log.started(|started| started.scenario.faults = faults)
+}
+
 fn events() -> impl Strategy<Value = Vec<Event>> {
-    let fact = prop_oneof![5 => service_fact(), 5 => cluster_fact(), 1 => run_fact()];
+    let fact = prop_oneof![5 => service_fact(), 5 => cluster_fact(), 1 => run_fact(), 2 => fault_fact()];
     proptest::collection::vec(
         (instant(), fact).prop_map(|(at, fact)| Event { at, by: Source::Service, fact }),
         0..80,
@@ -157,6 +226,12 @@ fn expecting(log: Log) -> Log {
 
 /// Every sum and every table of the report, too.
 fn judge(events: Vec<Event>) {
+    let explained = crate::explain(events.clone(), Some(Instant(100_000)));
+    assert!(!explained.render(80, true).is_empty() && serde_json::to_string(&explained).is_ok());
+    for (a, b) in [(events.clone(), article().events()), (article().events(), events.clone())] {
+        let difference = crate::diff(a, b);
+        assert!(!difference.render(80, true).is_empty() && serde_json::to_string(&difference).is_ok());
+    }
     let report = crate::verify(events);
     for width in [0, 60, 80, 120] {
         assert!(!report.render(width, true).is_empty());
@@ -166,7 +241,7 @@ fn judge(events: Vec<Event>) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
+    #![proptest_config(ProptestConfig::with_cases(120))]
 
     #[test]
     fn facts_without_a_run_are_judged(events in events()) {
@@ -175,7 +250,7 @@ proptest! {
 
     #[test]
     fn facts_of_a_scaled_object_are_judged(events in events(), min in 0_u32..3, max in count(), behavior in any::<bool>()) {
-        let log = expecting(Log::new()).target(|target| {
+        let log = faulty(expecting(Log::new())).target(|target| {
             (target.min, target.max) = (min, max);
             target.behavior = behavior.then(|| serde_json::json!({ "scaleUp": { "policies": [{ "type": "Percent", "value": 4_000_000_000_u64, "periodSeconds": u64::MAX }] } }));
         });
@@ -186,7 +261,7 @@ proptest! {
 
     #[test]
     fn facts_of_a_scaled_job_are_judged(events in events(), poll in 0_u64..3, cooldown in any::<u64>()) {
-        let log = expecting(Log::scaled_job()).target(|target| {
+        let log = faulty(expecting(Log::scaled_job())).target(|target| {
             (target.polling_interval_s, target.cooldown_s) = (poll, cooldown);
         });
         let mut all = log.events();
@@ -196,7 +271,7 @@ proptest! {
 
     #[test]
     fn facts_thrown_into_a_good_run_are_judged(events in events(), kept in 0_usize..400) {
-        let mut all = expecting(article()).events();
+        let mut all = faulty(expecting(article())).events();
         all.extend(events);
         all.truncate(kept);
         judge(all);

@@ -208,9 +208,10 @@ impl JobRules {
     fn effective(&self, scale: i64, length: i64, beyond: i64, pending: i64) -> (i64, i64) {
         match self.strategy {
             Strategy::Default => (scale - beyond, length),
-            Strategy::Custom { deduction, percentage } => {
-                ((scale - deduction - portion(beyond, percentage)).min(self.room), length)
-            }
+            Strategy::Custom { deduction, percentage } => (
+                scale.saturating_sub(deduction).saturating_sub(portion(beyond, percentage)).min(self.room),
+                length,
+            ),
             Strategy::Accurate { late } => {
                 let above = scale + beyond - if late { 0 } else { pending } > self.room;
                 (if above { self.room - beyond } else { scale - pending }, length)

@@ -1,6 +1,6 @@
 //! An explanation as text for a terminal: what each object said, then what happened to it, line by line.
 
-use super::text::{Style, Tone};
+use super::text::{Style, Tone, left};
 use super::{NARROWEST, run_words};
 use crate::explain::{
     Actor, Entry, Explanation, MomentOfObject, ObjectStory, Reads, RowStory, Step, TriggerCount,
@@ -58,7 +58,7 @@ fn story(story: &ObjectStory, style: Style) -> String {
             Entry::Reads(reads) => out.push_str(&read_lines(reads, style)),
             Entry::Step(step) => out.push_str(&step_lines(step, style)),
             Entry::Note(note) => {
-                out.push_str(&line(&note.at.to_string(), Tone::Odd, &note.what, style));
+                out.push_str(&line((&note.at.to_string(), ""), Tone::Odd, &note.what, style));
             }
         }
     }
@@ -81,12 +81,23 @@ fn moment_of(object: &MomentOfObject, style: Style) -> String {
     out
 }
 
-fn line(at: &str, tone: Tone, text: &str, style: Style) -> String {
-    let head = format!("  {}{}", at, " ".repeat(GUTTER.saturating_sub(2 + at.chars().count())));
-    let wrapped = style.paragraph("", GUTTER, text);
-    let body = wrapped.get(GUTTER..).unwrap_or_default().trim_end_matches('\n');
-    let painted: Vec<String> = body.lines().map(|line| style.paint(tone, line)).collect();
-    format!("{}{}\n", style.paint(Tone::Dim, &head), painted.join("\n"))
+/// An instant, a label and what is said, in the tone's colour.
+fn line((at, label): (&str, &str), tone: Tone, text: &str, style: Style) -> String {
+    let wrapped = style.paragraph("", GUTTER + label.chars().count(), text);
+    let mut out = String::new();
+    for (index, line) in wrapped.lines().enumerate() {
+        if index == 0 {
+            out.push_str(&style.paint(Tone::Dim, &format!("  {}", left(at, GUTTER - 2))));
+            out.push_str(&style.paint(tone, label));
+            out.push_str(&style.paint(tone, line.trim_start()));
+        } else {
+            let body = line.trim_start();
+            let indent = line.len() - body.len();
+            out.push_str(&format!("{}{}", " ".repeat(indent), style.paint(tone, body)));
+        }
+        out.push('\n');
+    }
+    out
 }
 
 fn step_lines(step: &Step, style: Style) -> String {
@@ -95,8 +106,8 @@ fn step_lines(step: &Step, style: Style) -> String {
         (true, Actor::Job) => Tone::Dim,
         (true, _) => Tone::Good,
     };
-
-    line(&step.at.to_string(), tone, &format!("{} → {}  {}", step.from, step.to, step.because), style)
+    let label = format!("{} → {}  ", step.from, step.to);
+    line((&step.at.to_string(), &label), tone, &step.because, style)
 }
 
 fn read_lines(reads: &Reads, style: Style) -> String {
@@ -116,7 +127,7 @@ fn read_lines(reads: &Reads, style: Style) -> String {
         }
     };
     let tone = if reads.failed.is_some() { Tone::Bad } else { Tone::Dim };
-    let mut out = line(&reads.from.to_string(), tone, &format!("{who}{until}: {told}"), style);
+    let mut out = line((&reads.from.to_string(), ""), tone, &format!("{who}{until}: {told}"), style);
     for trigger in &reads.triggers {
         for (counts, because, requests) in groups(&trigger.rows) {
             let sign = if counts { "counts" } else { "not" };

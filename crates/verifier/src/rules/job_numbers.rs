@@ -64,6 +64,8 @@ fn judge_polls(
     let mut created: Vec<Instant> = history.kubernetes_jobs.values().filter_map(|job| job.created).collect();
     created.sort_unstable();
     let polls: Vec<&Read> = reads_of(history, pool).collect();
+    let events = history.kubernetes_events.iter().filter(|event| event.reason == "KEDAJobCreateFailed");
+    let failures: Vec<Instant> = events.map(|event| event.at).collect();
     for (index, poll) in polls.iter().enumerate() {
         let next = polls.get(index + 1).map_or(tracking.until, |next| next.at).min(tracking.until);
         // One that failed once is read again at once; the last answer is what the poll goes by.
@@ -75,24 +77,23 @@ fn judge_polls(
         let after = created.partition_point(|at| *at < next);
         let made = u32::try_from(after.saturating_sub(first)).unwrap_or(u32::MAX);
         let disturbed = tracking.disturbed_between(poll.at, next) > Millis::ZERO;
-        let failed = history
-            .kubernetes_events
-            .iter()
-            .any(|event| event.reason == "KEDAJobCreateFailed" && event.at >= poll.at && event.at <= next);
+        let failed = failures.iter().any(|at| *at >= poll.at && *at <= next);
         // Many Jobs take their time, and this poll may be over before they are made.
         let time = next.since(poll.at) > creating(made.saturating_add(1)) + tracking.bounds.slack;
         if disturbed || failed || !time {
             continue;
         }
         let queues = queues(&counting, poll);
+        let now = |steps: &Steps| steps.at(poll.at).unwrap_or_default();
+        let found = (now(&tracking.replicas), now(pending));
+        if rules.number(&queues, found) == made {
+            continue;
+        }
         let lag = tracking.bounds.slack + INFORMER_LAG;
         let counts = Counts::around(history, (&tracking.replicas, pending), poll.at, lag);
         let (least, most) = rules.range(&queues, &counts);
         if made < least || made > most {
-            let likely = rules.made(
-                &queues,
-                (tracking.replicas.at(poll.at).unwrap_or_default(), pending.at(poll.at).unwrap_or_default()),
-            );
+            let likely = rules.made(&queues, found);
             judged.find(&NUMBER, poll.at, breach(tracking, made, (least, most), likely.because));
         }
     }
