@@ -81,8 +81,8 @@ mod trial;
 
 pub use cluster::{Action, Cluster, Conflict, Propagation};
 pub use ids::{JobId, NodeId, PodId, Uid, Version, WorkloadId};
-pub use job::{Job, JobSpec, NewJob, PodReplacement, RestartPolicy};
+pub use job::{Finished, Job, JobSpec, NewJob, PodReplacement, RestartPolicy};
 pub use node::{NewNode, Node};
-pub use pod::{Conditions, Owner, Phase, Pod, PodReport, Restarts};
+pub use pod::{Conditions, Deletion, Owner, Phase, Pod, PodReport, Restarts};
 pub use settings::Settings;
-pub use workload::{Kind, NewWorkload, PodManagement, Strategy, Template, Workload};
+pub use workload::{Counts, Kind, NewWorkload, PodManagement, Strategy, Template, Workload};
