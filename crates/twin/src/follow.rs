@@ -99,6 +99,8 @@ pub enum Who {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum What {
+    /// Whether the HPA's question is answered: 1 or 0.
+    Answered,
     /// The metric's value in thousandths, as the HPA was told it.
     Value,
     /// The replicas that a sync or a poll writes; none if it writes nothing.

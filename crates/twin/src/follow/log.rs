@@ -36,6 +36,8 @@ pub(super) struct Log<'a> {
     pub(super) writes: Vec<Write>,
     /// The workload over time.
     pub(super) workload: Vec<(Instant, Workload)>,
+    /// The HPA's condition ScalingActive over time.
+    scaling_active: Vec<(Instant, bool)>,
 }
 
 /// A read of job requests.
@@ -125,6 +127,7 @@ impl<'a> Log<'a> {
             asked: Vec::new(),
             writes: Vec::new(),
             workload: Vec::new(),
+            scaling_active: Vec::new(),
         };
         log.sort();
         Some(log)
@@ -155,6 +158,11 @@ impl<'a> Log<'a> {
                     answered: (200..300).contains(status),
                     value: *value_milli,
                 }),
+                Fact::HpaStatus { conditions, .. } => {
+                    let active =
+                        conditions.get("ScalingActive").is_some_and(|active| active.starts_with("True"));
+                    self.scaling_active.push((at, active));
+                }
                 Fact::ScaleWritten { workload, writer, replicas, status }
                     if *workload == self.target.workload =>
                 {
@@ -232,6 +240,12 @@ impl<'a> Log<'a> {
     pub(super) fn workload(&self, at: Instant) -> Option<Workload> {
         let told = self.workload.partition_point(|(changed, _)| *changed <= at).checked_sub(1)?;
         self.workload.get(told).map(|(_, workload)| *workload)
+    }
+
+    /// Whether the HPA's condition ScalingActive was True then.
+    pub(super) fn scales(&self, at: Instant) -> bool {
+        let told = self.scaling_active.partition_point(|(changed, _)| *changed <= at).checked_sub(1);
+        told.and_then(|told| self.scaling_active.get(told)).is_some_and(|(_, active)| *active)
     }
 
     /// A fault of the scenario by its number.

@@ -44,6 +44,8 @@ pub(super) struct Answer<'a> {
     pub(super) at: Instant,
     /// Whether it was answered at all.
     pub(super) answered: bool,
+    /// Whether a read that belongs to it failed.
+    pub(super) failed: bool,
     /// The value, if the log knows it.
     pub(super) value: Option<i64>,
     /// The rows that KEDA counted for it, the likeliest first.
@@ -92,7 +94,13 @@ pub(super) fn by_asker<'a>(log: &Log<'a>, revisions: &Revisions, book: &mut Book
             for (place, (read, _)) in synced {
                 let others = near(log, place, log.lag);
                 let rows: Vec<_> = read.rows.into_iter().chain(others.filter_map(|read| read.rows)).collect();
-                let answer = Answer { at: read.at, answered: read.rows.is_some(), value: None, rows };
+                let answer = Answer {
+                    at: read.at,
+                    answered: read.rows.is_some(),
+                    failed: read.rows.is_none(),
+                    value: None,
+                    rows,
+                };
                 askers.syncs.push(Sync { begin: read.from, at: read.at, answers: vec![answer] });
             }
         } else {
@@ -129,7 +137,13 @@ fn audited<'a>(
     metric: usize,
     taken: &mut [Taken],
 ) -> Answer<'a> {
-    let mut answer = Answer { at: asked.at, answered: asked.answered, value: asked.value, rows: Vec::new() };
+    let mut answer = Answer {
+        at: asked.at,
+        answered: asked.answered,
+        failed: false,
+        value: asked.value,
+        rows: Vec::new(),
+    };
     let pool = asked.metric.rsplit('-').next().and_then(|pool| pool.parse::<u64>().ok());
     let same_pool = |read: &Read<'_>| pool.is_none_or(|pool| pool == read.pool);
     let cached = match &revisions.in_force(asked.at).object {
@@ -150,6 +164,7 @@ fn audited<'a>(
         .filter(|(_, read)| asked.from <= read.from + slack && read.at <= asked.at + slack)
         .map(|(place, _)| place)
         .collect();
+    answer.failed = inside.iter().any(|place| log.reads[*place].rows.is_none());
     // Of two, the HPA's is the one that ends with its question.
     let good = inside.iter().rev().copied().filter(|place| log.reads[*place].rows.is_some());
     let good: Vec<usize> = good.collect();
@@ -174,7 +189,8 @@ fn by_spacing(log: &Log<'_>, revisions: &Revisions, taken: &mut [Taken]) {
         let next_poll = polled.map(|before| before + revision.polling_interval());
         let is_sync = match next_poll {
             None => false,
-            Some(_) if revision.observes() => sync,
+            // While the HPA's reads succeed, polls make none of their own.
+            Some(_) if revision.observes() => sync || log.scales(at),
             Some(next_poll) if sync => {
                 let poll_is_due = at + log.lag >= next_poll;
                 let off_poll = apart(at, next_poll);

@@ -17,6 +17,10 @@ const WRITES_WITHIN: Millis = Millis::seconds(10);
 /// The controller notices that an HPA is gone when it looks for it next.
 const FORGETS_AFTER: Millis = Millis::seconds(15);
 
+const NO_VALUE: &str = "the audit log does not tell the value that the HPA was answered";
+const NO_READ: &str = "no read of job requests belongs to the HPA's read";
+const ANOTHER_READ: &str = "another read was the HPA's";
+
 /// What a sync leaves behind.
 struct Left {
     history: History,
@@ -47,7 +51,7 @@ pub(super) fn follow(log: &Log<'_>, revisions: &Revisions, askers: &Askers<'_>, 
             book.skip(sync.at, "the log ends before the last sync could write");
             continue;
         }
-        follower.value(sync, book);
+        follower.told(sync, book);
         follower.sync(sync, &own, book);
     }
     for write in writes {
@@ -87,25 +91,61 @@ impl Follower<'_, '_> {
     }
 
     /// Whether the HPA was told what KEDA must have counted.
-    fn value(&self, sync: &Sync<'_>, book: &mut Book) {
+    fn told(&self, sync: &Sync<'_>, book: &mut Book) {
         for (metric, answer) in sync.answers.iter().enumerate() {
+            if self.log.audited {
+                self.answered(answer, metric, book);
+            }
             let Some(seen) = answer.value else {
                 if answer.answered {
-                    book.skip(answer.at, "the audit log does not tell the value that the HPA was answered");
+                    book.skip(answer.at, NO_VALUE);
                 }
                 continue;
             };
             let counts = values(self.revisions, answer, metric, &Workload::default());
             if counts.is_empty() {
-                book.skip(answer.at, "no read of job requests belongs to the HPA's read");
+                book.skip(answer.at, NO_READ);
                 continue;
             }
             let choices = counts.into_iter().enumerate().map(|(place, (value, because))| {
-                let unless = if place == 0 { "" } else { "another read was the HPA's" };
+                let unless = if place == 0 { "" } else { ANOTHER_READ };
                 Choice { expected: Some(value), because, unless: unless.to_owned(), state: () }
             });
             book.compare((answer.at, Who::Hpa, What::Value), Some(seen), choices.collect());
         }
+    }
+
+    /// Whether the question was answered if the read succeeded, and only then.
+    fn answered(&self, answer: &Answer<'_>, metric: usize, book: &mut Book) {
+        let revision = self.revisions.in_force(answer.at);
+        let Object::Scaled { spec, .. } = &revision.object else { return };
+        let choice = |answered: bool, because: &str, unless: &str| Choice {
+            expected: Some(i64::from(answered)),
+            because: because.to_owned(),
+            unless: unless.to_owned(),
+            state: (),
+        };
+        let mut choices = if answer.rows.is_empty() {
+            let because = if answer.failed { "the read failed" } else { "no read was made" };
+            vec![choice(false, because, "")]
+        } else {
+            vec![choice(true, "the read succeeded", "")]
+        };
+        if answer.rows.is_empty() && spec.fallback.is_some() {
+            choices.push(choice(
+                true,
+                "the read failed, and the fallback answers",
+                "it failed often enough to fall back",
+            ));
+        }
+        let cached = spec.cached.get(metric).copied().unwrap_or(false);
+        if answer.rows.is_empty() && cached {
+            return book.skip(answer.at, NO_READ);
+        }
+        if answer.rows.len() > 1 {
+            choices.push(choice(false, "the read failed", ANOTHER_READ));
+        }
+        book.compare((answer.at, Who::Hpa, What::Answered), Some(i64::from(answer.answered)), choices);
     }
 
     /// Whether the sync wrote what it must have.
@@ -135,7 +175,7 @@ impl Follower<'_, '_> {
                             ));
                         }
                         if told > 0 {
-                            unless.push("another read was the HPA's".to_owned());
+                            unless.push(ANOTHER_READ.to_owned());
                         }
                         if !clock.is_empty() {
                             unless.push(clock.to_owned());
@@ -146,7 +186,7 @@ impl Follower<'_, '_> {
             }
         }
         if choices.is_empty() {
-            return book.skip(sync.at, "no read of job requests belongs to the HPA's read");
+            return book.skip(sync.at, NO_READ);
         }
         let left = book.compare((sync.at, Who::Hpa, What::Replicas), seen, choices);
         self.go_on(left, writes.iter().rfind(|write| write.done));
