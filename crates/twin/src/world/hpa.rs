@@ -110,20 +110,11 @@ impl World<'_> {
         let status = hpa.status();
         let unsigned = |count: i32| u32::try_from(count).unwrap_or(0);
         let (current, desired) = (unsigned(status.current), unsigned(status.desired));
-        let active = status.conditions.scaling_active;
         if self.log.wanted {
-            let named = [
-                ("AbleToScale", status.conditions.able_to_scale),
-                ("ScalingActive", active),
-                ("ScalingLimited", status.conditions.scaling_limited),
-            ];
-            let conditions: BTreeMap<String, String> = named
-                .into_iter()
-                .filter_map(|(name, condition)| {
-                    let condition = condition?;
-                    let holds = if condition.holds { "True" } else { "False" };
-                    Some((name.to_owned(), format!("{holds}/{}", condition.reason.name())))
-                })
+            let conditions: BTreeMap<String, String> = status
+                .conditions
+                .named()
+                .map(|(name, condition)| (name.to_owned(), condition.to_string()))
                 .collect();
             let hpa = self.operator.hpa_name.clone();
             self.log.hpa(self.now, || Fact::HpaStatus { hpa, current, desired, conditions });

@@ -111,10 +111,20 @@ impl World<'_> {
 
     /// What the service answers, told to the log.
     fn answer(&mut self, call: CallId, request: Request, asked: Instant) -> Answer {
+        self.service_is_current();
         let (answer, status) = self.right_answer(call, request);
         let rows = if self.log.wanted && status == 200 { self.rows(request) } else { Vec::new() };
         self.tell_read(request, asked, status, rows);
         answer
+    }
+
+    /// What the service does at this very instant comes before what is read of it: whether the log asks for
+    /// rows, too, must not matter.
+    fn service_is_current(&mut self) {
+        if self.service.next_deadline().is_some_and(|deadline| deadline <= self.now) {
+            let effects = self.service.advance(self.now);
+            self.take_effects(effects);
+        }
     }
 
     /// What the service answers, and with which status.
@@ -192,6 +202,7 @@ impl World<'_> {
 
     /// Remembers what KEDA is answered now, for faults that answer as before.
     pub(super) fn remember_answers(&mut self) {
+        self.service_is_current();
         let (Some(settings), Some(request)) = (self.operator.settings(), self.pending.read) else { return };
         let (Request::Top { pool, .. } | Request::All { pool } | Request::Unfinished { pool }) = request
         else {
@@ -210,6 +221,7 @@ impl World<'_> {
         if !self.log.wanted {
             return;
         }
+        self.tell_of_nodes();
         let latency_ms = self.now.since(asked).0;
         let pool = match request {
             Request::PoolByName | Request::PoolById { .. } => {

@@ -14,11 +14,11 @@ use super::{Task, World};
 use crate::node::Occupation;
 
 /// How long KEDA, the workload and the first agents may take to be in place.
-pub const IN_PLACE_LIMIT: Millis = Millis::minutes(5);
+pub(super) const IN_PLACE_LIMIT: Millis = Millis::minutes(5);
 /// How long a run must be settled before it is over: two syncs of the HPA, which could still move.
-pub const SETTLED_FOR: Millis = Millis::seconds(30);
+pub(super) const SETTLED_FOR: Millis = Millis::seconds(30);
 /// How much longer than their grace period pods may take to drain.
-pub const DRAIN_SLACK: Millis = Millis::minutes(2);
+pub(super) const DRAIN_SLACK: Millis = Millis::minutes(2);
 
 /// Where a run stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -113,11 +113,11 @@ impl World<'_> {
                 self.outcome_is(Outcome::BoundReached);
                 self.drain();
             }
-            (due, Stage::Settling { calm_since: Some(since) }) if due == Due::Calm as u32 => {
-                if since + SETTLED_FOR <= self.now {
-                    self.outcome_is(Outcome::Settled);
-                    self.drain();
-                }
+            (due, Stage::Settling { calm_since: Some(since) })
+                if due == Due::Calm as u32 && since + SETTLED_FOR <= self.now =>
+            {
+                self.outcome_is(Outcome::Settled);
+                self.drain();
             }
             (due, Stage::Draining) if due == Due::DrainLimit as u32 => self.finish(),
             _ => {}

@@ -11,7 +11,7 @@ use crate::node::{Around, Occupation};
 
 /// From the end of a killed program until it runs again and has listed its objects.
 /// An assumption, from restarts of the real programs on a quiet machine.
-pub const RESTART_TAKES: Millis = Millis::seconds(3);
+pub(super) const RESTART_TAKES: Millis = Millis::seconds(3);
 
 impl World<'_> {
     pub(super) fn begin_fault(&mut self, number: u32) {

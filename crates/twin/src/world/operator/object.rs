@@ -4,8 +4,8 @@ use hpa::{Hpa, Input as HpaInput};
 use keda::Rules;
 use keda::scaled_object::{Action, HpaSpec, Input, Spec, View};
 use keda::scaler::MetricType;
-use model::Fact;
 use model::manifest::ScaledObject;
+use model::{Fact, Millis, MillisRange, stream};
 use serde_json::Value as Json;
 
 use super::{Kind, World};
@@ -110,7 +110,11 @@ impl World<'_> {
         self.operator.metric_names = spec.metrics.iter().map(|metric| metric.name.clone()).collect();
         if self.operator.hpa.is_none() {
             let rules = self.operator.hpa_rules;
-            self.operator.hpa = Some(Box::new(Hpa::new(self.now, translated, rules)));
+            let mut hpa = Hpa::new(self.now, translated, rules);
+            if self.request.alignment.is_none() {
+                hpa.resync_at(self.now + resync_phase(self.request.seed));
+            }
+            self.operator.hpa = Some(Box::new(hpa));
             self.align_sync();
         } else if self.operator.hpa.as_ref().is_some_and(|hpa| hpa.exists()) {
             self.tell_hpa(HpaInput::Edited(translated));
@@ -125,6 +129,13 @@ impl World<'_> {
         self.objects.scaler = Scaler::Object(Box::new(object));
         self.tell_object(Input::Edited(Box::new(spec)));
     }
+}
+
+/// How long after the HPA's creation the controller's informer resyncs for the first time, which it does every
+/// 15 s (Kubernetes 1.35.4, `cmd/kube-controller-manager/app/autoscaling.go` passes the sync period as the resync's).
+fn resync_phase(seed: u64) -> Millis {
+    let period = MillisRange { least: Millis::ZERO, most: Millis::seconds(15) };
+    period.draw(&mut stream(seed, "phase of the HPA's resync"))
 }
 
 /// The HPA as its controller takes it.
