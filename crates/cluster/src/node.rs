@@ -164,8 +164,8 @@ impl Nodes {
         self.order(Order::Lose(index));
     }
 
-    /// Brings a lost node back, with nothing on it: no image, no process. The pods that are still bound to
-    /// it are told of, and their containers are dead.
+    /// Brings a lost node back, with nothing running on it; its images are still there. The pods that are
+    /// bound to it are told of again, and their containers are dead.
     ///
     /// # Errors
     /// [`NodeError::Return`] if the API server does not hear that it is alive.

@@ -1,5 +1,5 @@
 //! What is done to pods and nodes on purpose: processes that are killed from outside, nodes that
-//! vanish and come back with nothing on them.
+//! vanish and come back with nothing running on them.
 //!
 //! A lost node does nothing and says nothing. What the API server tells of its pods meanwhile, and
 //! what was on its way when it vanished, is heard when it is back: its pods' containers are dead
@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use kubelet::{Images, Input};
+use kubelet::Input;
 use model::Instant;
 
 use super::PodWorkers;
@@ -94,7 +94,6 @@ impl PodWorkers {
         if !self.lost.nodes.remove(&node) {
             return;
         }
-        self.images[node] = Images::default();
         let keys: Vec<PodKey> =
             self.workers.iter().filter(|(_, worker)| worker.node == node).map(|(key, _)| *key).collect();
         for key in keys {

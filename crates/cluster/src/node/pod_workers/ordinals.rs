@@ -1,5 +1,5 @@
-//! Which pod of its namespace a pod is, from 1, by creation. Random streams are named by it: a pod's
-//! name is chosen anew in every run, its place is not.
+//! Which pod of its namespace a pod is, by creation: how many there were before it. Random streams are
+//! named by it, as the twin's are: a pod's name is chosen anew in every run, its place is not.
 //!
 //! A pod is numbered when it is first seen, which is before it has a node: the watch tells of pods
 //! in the order in which they were created, and nodes are found for them in any order.
@@ -12,8 +12,8 @@ use crate::node::lean::LeanPod;
 
 #[derive(Debug, Default)]
 pub(super) struct Ordinals {
-    /// The last one, by namespace.
-    last: BTreeMap<Box<str>, u64>,
+    /// How many there were, by namespace.
+    counted: BTreeMap<Box<str>, u64>,
     /// Pods that have no node yet, by uid.
     waiting: BTreeMap<Box<str>, u64>,
 }
@@ -43,12 +43,13 @@ impl Ordinals {
     }
 
     fn next(&mut self, namespace: &str) -> u64 {
-        if let Some(last) = self.last.get_mut(namespace) {
-            *last += 1;
-            return *last;
+        if let Some(counted) = self.counted.get_mut(namespace) {
+            let before = *counted;
+            *counted += 1;
+            return before;
         }
-        self.last.insert(namespace.into(), 1);
-        1
+        self.counted.insert(namespace.into(), 1);
+        0
     }
 }
 
@@ -70,9 +71,9 @@ mod tests {
         ordinals.created("mine", "a");
         ordinals.created("mine", "b");
         ordinals.created("mine", "a");
-        assert_eq!(ordinals.taken("mine", "b"), 2);
-        assert_eq!(ordinals.taken("mine", "a"), 1);
-        assert_eq!(ordinals.taken("mine", "seen late"), 3);
+        assert_eq!(ordinals.taken("mine", "b"), 1);
+        assert_eq!(ordinals.taken("mine", "a"), 0);
+        assert_eq!(ordinals.taken("mine", "seen late"), 2);
     }
 
     #[test]
@@ -82,10 +83,10 @@ mod tests {
         ordinals.created("others", "b");
         ordinals.forget("a");
         ordinals.created("mine", "c");
-        assert_eq!(ordinals.taken("mine", "c"), 2);
-        assert_eq!(ordinals.taken("others", "b"), 1);
+        assert_eq!(ordinals.taken("mine", "c"), 1);
+        assert_eq!(ordinals.taken("others", "b"), 0);
         ordinals.created("mine", "d");
         ordinals.keep(&BTreeSet::new());
-        assert_eq!(ordinals.taken("mine", "e"), 4);
+        assert_eq!(ordinals.taken("mine", "e"), 3);
     }
 }
