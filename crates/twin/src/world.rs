@@ -221,8 +221,13 @@ impl World<'_> {
         for wake in self.out.wakes.drain(..) {
             self.queue.push(wake.at.max(self.now), Task::Pod(wake.pod));
         }
-        self.log.events.append(&mut self.out.facts);
+        self.tell_of_nodes();
         self.take_changes()
+    }
+
+    /// What the nodes saw goes into the log before what others see because of it.
+    fn tell_of_nodes(&mut self) {
+        self.log.events.append(&mut self.out.facts);
     }
 
     /// A call to the service that nobody on a node made.
@@ -233,6 +238,7 @@ impl World<'_> {
     }
 
     fn take_effects(&mut self, effects: Effects) {
+        self.tell_of_nodes();
         for fact in effects.facts {
             self.log.tell(self.now, Source::Service, || fact);
         }

@@ -63,6 +63,9 @@ pub(super) struct Scale {
     /// When KEDA was last known to read, while the load goes on.
     last_read: Option<Instant>,
     interval: Millis,
+    /// What KEDA asks for when it falls back; it goes by no bounds then (K:pkg/scaling/executor/
+    /// scale_scaledobjects.go, `doFallbackScaling`).
+    fallback: Option<u32>,
 }
 
 impl Scale {
@@ -98,6 +101,10 @@ impl Scale {
             unfinished: BTreeSet::new(),
             last_read: None,
             interval: Millis::seconds(recipe.polling_interval.into()),
+            fallback: match &recipe.scaler {
+                Scaler::Object { fallback, .. } => fallback.map(|(_, replicas)| replicas),
+                Scaler::Job { .. } => None,
+            },
         }
     }
 
@@ -108,7 +115,7 @@ impl Scale {
 
     /// A maximum that was lowered holds after a sync.
     fn lowered(&self, at: Instant) -> Result<(), String> {
-        let held = self.max.highest(at, SYNC + UNDER_WAY);
+        let held = self.max.highest(at, SYNC + UNDER_WAY).max(self.fallback.unwrap_or_default());
         let is = self.spec.now();
         if !self.jobs && self.last_read.is_some() && is > held {
             return Err(format!(
@@ -129,6 +136,9 @@ impl Scale {
 
     fn write(&mut self, at: Instant, writer: &str, replicas: u32) -> Result<(), String> {
         self.written = Some(replicas);
+        if writer == "keda" && self.fallback == Some(replicas) {
+            return Ok(());
+        }
         let least = if writer == "hpa" { self.min.max(1) } else { self.min };
         if replicas < least {
             return Err(format!("{writer} asks for {replicas}, the minimum is {least}"));
