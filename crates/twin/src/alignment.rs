@@ -40,14 +40,17 @@ impl Alignment {
         reads.sort();
         let mut syncs = Vec::new();
         for event in events {
-            let Fact::HpaRead { latency_ms, .. } = event.fact else { continue };
+            let Fact::HpaRead { status, latency_ms, .. } = event.fact else { continue };
             let from = Instant(event.at.0.saturating_sub(latency_ms + SLACK.0));
             let within = |at: &Instant| from <= *at && *at <= event.at + SLACK;
-            // What counts is when the queue was read: the answer's way back may take long.
-            match reads.iter().rposition(within) {
-                Some(caused) => syncs.push(reads.remove(caused)),
-                None => syncs.push(Instant(event.at.0.saturating_sub(latency_ms))),
+            // What counts is when the queue was read: the answer's way back may take long. What fails
+            // was tried twice.
+            let tries = if (200..300).contains(&status) { 1 } else { 2 };
+            let mut began = None;
+            for _ in 0..tries {
+                began = reads.iter().rposition(within).map(|caused| reads.remove(caused)).or(began);
             }
+            syncs.push(began.unwrap_or(Instant(event.at.0.saturating_sub(latency_ms))));
         }
         let since = |at: &Instant| (*at >= ready).then(|| at.since(ready));
         Self {
