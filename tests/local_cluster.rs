@@ -15,6 +15,8 @@ use std::process::{Child, Command, Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use model::event::Outcome;
+use model::{Event, Fact, Instant as At, Millis};
 use rustix::process::{Pid, Signal, kill_process};
 
 /// The longest any step may take, in wall time.
@@ -81,6 +83,42 @@ fn run_in_the_middle(folder: &Path, options: &[&str]) -> Child {
     };
     await_state("the run is in place", || log().is_some_and(|text| text.contains("\"run.ready\"")));
     child
+}
+
+/// The minimal scenario with other lines at its end, as a file of the test's own.
+fn faulty(folder: &Path, lines: &str) -> String {
+    let text = fs::read_to_string(root().join("scenarios/minimal.yaml")).expect("the scenario");
+    let manifests = root().join("scenarios").display().to_string();
+    let text = text.replace(" article/", &format!(" {manifests}/article/"));
+    let text = text.replace("[article/", &format!("[{manifests}/article/"));
+    let text = text.replace("name: minimal", "name: faulty");
+    let path = folder.join("faulty.yaml");
+    fs::write(&path, format!("{text}{lines}")).expect("a file");
+    path.display().to_string()
+}
+
+/// Runs a scenario to its end and reads its log, in the order of its instants.
+fn run_to_the_end(folder: &Path, scenario: &str) -> Vec<Event> {
+    let output = poolproof(folder, &["run", scenario, "--on", "local"]).output().expect("an output");
+    let text = fs::read_to_string(log(folder)).unwrap_or_else(|_| panic!("{}", text_of(&output)));
+    let mut events: Vec<Event> =
+        text.lines().map(|line| serde_json::from_str(line).expect("an event")).collect();
+    events.sort_by_key(|event| event.at);
+    let finished = |event: &Event| {
+        matches!(event.fact, Fact::RunFinished { outcome: Outcome::Settled | Outcome::DurationReached, .. })
+    };
+    assert!(events.iter().any(finished), "{}", text_of(&output));
+    await_state("everything is gone", || processes_of(folder).is_empty());
+    events
+}
+
+fn log(folder: &Path) -> PathBuf {
+    folder.join("results/faulty-keda-2.21.0/events.jsonl")
+}
+
+/// When the first fact like this was seen.
+fn first(events: &[Event], like: impl Fn(&Fact) -> bool) -> At {
+    events.iter().find(|event| like(&event.fact)).expect("a fact like this").at
 }
 
 fn clusters(folder: &Path) -> usize {
@@ -318,5 +356,131 @@ fn progress_is_told_line_by_line_where_there_is_no_terminal() {
     signal(&child, Signal::TERM);
     child.wait().expect("an end");
     assert!(first.starts_with("starting"), "{first}");
+    await_state("everything is gone", || processes_of(folder.path()).is_empty());
+}
+
+#[test]
+fn a_restarted_operator_goes_on_and_the_audit_log_tells_what_the_hpa_does() {
+    let folder = tempfile::tempdir().expect("a folder");
+    cache(folder.path());
+    let lines = "faults:\n  - restart: { at: 5s, what: keda_operator }\n  \
+                 - restart: { at: 2m, what: kube_controller_manager }\n";
+    let events = run_to_the_end(folder.path(), &faulty(folder.path(), lines));
+    let restarted = first(&events, |fact| matches!(fact, Fact::FaultOn { fault: 0, .. }));
+    let read = events.iter().any(|event| {
+        event.at > restarted
+            && matches!(&event.fact, Fact::ScalerRead { status: 200, rows, .. } if rows.len() == 2)
+    });
+    assert!(read, "the new operator reads the queue");
+    // Every step of the replicas was written by the HPA, and both tell of it.
+    let mut spec = 1;
+    let (mut steps, mut written) = (Vec::new(), Vec::new());
+    let draining = first(&events, |fact| matches!(fact, Fact::RunDraining {}));
+    for event in events.iter().filter(|event| event.at < draining) {
+        match &event.fact {
+            Fact::Replicas { spec: now, .. } if *now != spec => {
+                spec = *now;
+                steps.push(spec);
+            }
+            Fact::ScaleWritten { workload, writer, replicas, status: 200 } => {
+                assert_eq!((workload.as_str(), writer.as_str()), ("Deployment/azdevops-deployment", "hpa"));
+                written.push(*replicas);
+            }
+            _ => {}
+        }
+    }
+    assert_eq!(steps, [2, 1]);
+    assert_eq!(written, steps);
+    // Its reads come every 15 s, but for the restart of the program that it lives in.
+    let reads: Vec<At> = events
+        .iter()
+        .filter(|event| matches!(event.fact, Fact::HpaRead { status: 200, .. }))
+        .map(|event| event.at)
+        .collect();
+    let mut gaps: Vec<Millis> = reads.windows(2).map(|pair| pair[1].since(pair[0])).collect();
+    gaps.sort_unstable();
+    let median = gaps[gaps.len() / 2];
+    assert!(median >= Millis::seconds(14) && median <= Millis::seconds(18), "{gaps:?}");
+}
+
+#[test]
+fn an_outage_is_seen_in_what_keda_was_answered() {
+    let folder = tempfile::tempdir().expect("a folder");
+    cache(folder.path());
+    let lines = "faults:\n  - service: { from: 30s, to: 2m, route: job_requests, answer: 503 }\n";
+    let events = run_to_the_end(folder.path(), &faulty(folder.path(), lines));
+    let from = first(&events, |fact| matches!(fact, Fact::FaultOn { fault: 0, .. }));
+    let to = first(&events, |fact| matches!(fact, Fact::FaultOff { fault: 0 }));
+    let mut refused = 0;
+    for event in &events {
+        let Fact::ScalerRead { status, .. } = event.fact else { continue };
+        let during = event.at > from && event.at < to;
+        assert_eq!(status, if during { 503 } else { 200 }, "{event:?}");
+        refused += u32::from(during);
+    }
+    assert!(refused > 4, "{refused} reads");
+    let failed = events.iter().filter(|event| matches!(event.fact, Fact::HpaRead { status: 500, .. }));
+    assert!(failed.count() > 2, "the HPA gets no metric meanwhile");
+}
+
+#[test]
+fn a_lost_node_is_no_failure_of_the_harness_and_comes_back() {
+    let folder = tempfile::tempdir().expect("a folder");
+    cache(folder.path());
+    let lines = "cluster: { nodes: 1 }\nfaults:\n  - node_loss: { from: 5s, to: 2m }\nuntil: 4m\n";
+    let events = run_to_the_end(folder.path(), &faulty(folder.path(), lines));
+    let lost =
+        first(&events, |fact| matches!(fact, Fact::FaultOn { hits: Some(node), .. } if node.ends_with("-1")));
+    let back = first(&events, |fact| matches!(fact, Fact::FaultOff { fault: 0 }));
+    let silent = |event: &&Event| event.by == model::Source::Node && event.at > lost && event.at < back;
+    assert_eq!(events.iter().find(silent), None);
+    let not_ready = |event: &Event| {
+        event.at < back && matches!(event.fact, Fact::Replicas { spec: 1.., ready: 0, .. }) && event.at > lost
+    };
+    assert!(events.iter().any(not_ready), "Kubernetes has noticed");
+    let again = first(&events, |fact| matches!(fact, Fact::ContainerStarted { restarts: 1, .. }));
+    assert!(again > back);
+    assert!(!events.iter().any(|event| matches!(event.fact, Fact::HarnessFailed { .. })));
+}
+
+#[test]
+fn a_killed_run_leaves_nothing_while_its_programs_are_replaced() {
+    let folder = tempfile::tempdir().expect("a folder");
+    cache(folder.path());
+    let lines = "faults:\n  - restart: { at: 1s, what: kube_controller_manager }\n  \
+                 - keda_upgrade: { at: 2s, version: 2.20.2 }\n";
+    let scenario = faulty(folder.path(), lines);
+    let mut child = poolproof(folder.path(), &["run", &scenario, "--on", "local"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the binary runs");
+    await_state("the upgrade has begun", || {
+        fs::read_to_string(log(folder.path())).is_ok_and(|text| text.contains("KEDA becomes 2.20.2"))
+    });
+    signal(&child, Signal::KILL);
+    child.wait().expect("an end");
+    await_state("everything is gone", || processes_of(folder.path()).is_empty());
+}
+
+#[test]
+fn programs_of_a_shared_cluster_are_not_restarted() {
+    let folder = tempfile::tempdir().expect("a folder");
+    cache(folder.path());
+    let up = poolproof(folder.path(), &["cluster", "up", "--name", "shared"]).output().expect("an output");
+    assert!(up.status.success(), "{}", text_of(&up));
+    let scenario = faulty(folder.path(), "faults:\n  - restart: { at: 5s, what: keda_operator }\n");
+    let run = ["run", &scenario, "--on", "local", "--cluster", "shared"];
+    let output = poolproof(folder.path(), &run).output().expect("an output");
+    assert_eq!(output.status.code(), Some(2), "{}", text_of(&output));
+    assert!(text_of(&output).contains("needs one of its own"), "{}", text_of(&output));
+    // The audit log is there for runs that join.
+    let pods = faulty(folder.path(), "faults:\n  - pod_kill: { at: 5s }\n");
+    let run = ["run", &pods, "--on", "local", "--cluster", "shared"];
+    let output = poolproof(folder.path(), &run).output().expect("an output");
+    let text = fs::read_to_string(log(folder.path())).unwrap_or_else(|_| panic!("{}", text_of(&output)));
+    assert!(text.contains("\"hpa.read\"") && text.contains("\"scale.written\""), "{}", text_of(&output));
+    let down = poolproof(folder.path(), &["cluster", "down", "--name", "shared"]).status().expect("a status");
+    assert!(down.success());
     await_state("everything is gone", || processes_of(folder.path()).is_empty());
 }
