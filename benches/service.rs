@@ -66,8 +66,8 @@ fn queue() -> Call {
 fn listening(service: &mut Service, agents: usize) -> Vec<Uuid> {
     let listen = |number: usize| {
         let draft = AgentDraft {
-            name: format!("pod-{number}"),
-            version: "4.258.1".to_owned(),
+            name: format!("pod-{number}").into(),
+            version: "4.258.1".into(),
             ..AgentDraft::default()
         };
         let Answer::Agent(agent, _) = call(service, Call::RegisterAgent { pool: POOL, draft }) else {

@@ -8,7 +8,7 @@ use model::{Fact, Instant};
 use uuid::Uuid;
 
 use crate::call::{AgentChange, AgentDraft, Answer, Include};
-use crate::capabilities::Capabilities;
+use crate::capabilities::{Capabilities, lower_case};
 use crate::demands::Demand;
 use crate::ids::{AgentId, PoolId, RequestId};
 use crate::job_requests::ShownAgent;
@@ -130,7 +130,7 @@ impl Service {
         let able =
             |id: &AgentId| self.agents.get(id).is_some_and(|agent| agent.capabilities.satisfy(demands));
         let found = match name {
-            Some(name) => pool.by_name.get(&name.to_lowercase()).copied().filter(able).into_iter().collect(),
+            Some(name) => pool.by_name.get(&*name.to_lowercase()).copied().filter(able).into_iter().collect(),
             None => pool.agents.iter().copied().filter(able).collect(),
         };
         Ok(Answer::Agents(found, include))
@@ -141,10 +141,11 @@ impl Service {
     }
 
     pub(crate) fn register_agent(&mut self, pool: PoolId, draft: AgentDraft) -> Result<Answer, Refusal> {
-        let name = checked_name(&draft.name, "agent")?.to_owned();
+        let name = checked_name(&draft.name, "agent")?;
+        let name = if *name == *draft.name { Arc::clone(&draft.name) } else { name.into() };
         let known = self.pool(pool)?;
-        if known.by_name.contains_key(&name.to_lowercase()) {
-            return Err(Refusal::AgentExists { pool: known.name.clone(), name });
+        if known.by_name.contains_key(&*lower_case(&name)) {
+            return Err(Refusal::AgentExists { pool: known.name.clone(), name: name.to_string() });
         }
         if self.agents.len() >= MAX_AGENTS {
             return Err(Refusal::Full { what: "agents", limit: MAX_AGENTS });
@@ -161,9 +162,9 @@ impl Service {
             id,
             pool,
             capabilities: Capabilities::new(&draft.name, &draft.version, draft.capabilities, &user),
-            name: draft.name.into(),
-            version: draft.version.into(),
-            os_description: draft.os_description.into(),
+            name: draft.name,
+            version: draft.version,
+            os_description: draft.os_description,
             enabled: draft.enabled.unwrap_or(true),
             max_parallelism: 1,
             created: self.now,
@@ -178,7 +179,7 @@ impl Service {
         };
         if let Some(pool) = self.pools.get_mut(&pool) {
             pool.agents.insert(id);
-            pool.by_name.insert(agent.capabilities.agent_name().to_owned(), id);
+            pool.by_name.insert(Arc::clone(agent.capabilities.agent_name()), id);
         }
         self.agents.insert(id, agent);
         self.agent_changed(id);
@@ -194,7 +195,8 @@ impl Service {
         id: AgentId,
         draft: AgentDraft,
     ) -> Result<Answer, Refusal> {
-        let name = checked_name(&draft.name, "agent")?.to_owned();
+        let name = checked_name(&draft.name, "agent")?;
+        let name = if *name == *draft.name { Arc::clone(&draft.name) } else { name.into() };
         let session = self.agent(pool, id)?.session;
         self.rename_agent(pool, id, &name)?;
         if let Some(session) = session
@@ -203,8 +205,8 @@ impl Service {
             self.end_session(session, SessionEnd::Expired("the agent was replaced"));
         }
         let agent = self.agent_mut(pool, id)?;
-        agent.version = draft.version.into();
-        agent.os_description = draft.os_description.into();
+        agent.version = draft.version;
+        agent.os_description = draft.os_description;
         agent.enabled = draft.enabled.unwrap_or(true);
         agent.capabilities.system = draft.capabilities;
         agent.shutting_down = false;
@@ -213,16 +215,16 @@ impl Service {
         Ok(Answer::Agent(id, SAID_BY_ITSELF))
     }
 
-    fn rename_agent(&mut self, pool: PoolId, id: AgentId, name: &str) -> Result<(), Refusal> {
+    fn rename_agent(&mut self, pool: PoolId, id: AgentId, name: &Arc<str>) -> Result<(), Refusal> {
         let Some(known) = self.pools.get_mut(&pool) else { return Err(Refusal::PoolNotFound(pool)) };
         let Some(agent) = self.agents.get_mut(&id) else { return Err(Refusal::AgentNotFound(id)) };
-        let key = name.to_lowercase();
-        if known.by_name.get(&key).is_some_and(|other| *other != id) {
-            return Err(Refusal::AgentExists { pool: known.name.clone(), name: name.to_owned() });
+        let key = lower_case(name);
+        if known.by_name.get(&*key).is_some_and(|other| *other != id) {
+            return Err(Refusal::AgentExists { pool: known.name.clone(), name: name.to_string() });
         }
-        known.by_name.remove(agent.capabilities.agent_name());
+        known.by_name.remove(&**agent.capabilities.agent_name());
         known.by_name.insert(key, id);
-        agent.name = name.into();
+        agent.name = Arc::clone(name);
         Ok(())
     }
 
@@ -271,7 +273,7 @@ impl Service {
         {
             pool.agents.remove(&id);
             pool.idle.remove(&id);
-            pool.by_name.remove(agent.capabilities.agent_name());
+            pool.by_name.remove(&**agent.capabilities.agent_name());
             pool.forget_matches();
         }
         self.tell(|| Fact::AgentRemoved { agent: id.0 });

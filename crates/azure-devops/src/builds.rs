@@ -205,7 +205,9 @@ impl Service {
         let project = definition.project;
         let name: Arc<str> = name.into();
         if self.definitions.get(id).is_some_and(|known| known.name != name || known.project != project) {
-            self.write_rows_of(|build| build.definition == id);
+            for build in self.builds.by_id.values().filter(|build| build.definition == id) {
+                self.write_rows_of(build);
+            }
         }
         let known = KnownDefinition { id, name, project, project_id, pool, revision, jobs };
         self.definitions.by_name.insert(key, id);
@@ -368,13 +370,11 @@ impl Service {
     }
 
     /// Writes the rows of ended jobs, which tell of build and definition as they were when the job ended.
-    fn write_rows_of(&self, concerned: impl Fn(&Build) -> bool) {
-        for build in self.builds.by_id.values().filter(|build| concerned(build)) {
-            let jobs = build.jobs.clone().filter_map(|id| self.requests.get(&RequestId(id)));
-            jobs.filter(|job| job.result().is_some()).for_each(|job| {
-                self.row(job);
-            });
-        }
+    fn write_rows_of(&self, build: &Build) {
+        let jobs = build.jobs.clone().filter_map(|id| self.requests.get(&RequestId(id)));
+        jobs.filter(|job| job.result().is_some()).for_each(|job| {
+            self.row(job);
+        });
     }
 
     /// What people call a build: the day it was queued, and its id.
@@ -408,7 +408,9 @@ impl Service {
         if self.builds.completed.len() > MAX_COMPLETED_BUILDS
             && let Some(oldest) = self.builds.completed.pop_front()
         {
-            self.write_rows_of(|build| build.id == oldest);
+            if let Some(build) = self.builds.get(oldest) {
+                self.write_rows_of(build);
+            }
             self.builds.by_id.remove(&oldest);
         }
         self.tell(|| Fact::BuildCompleted { build: id.0, result: worst });

@@ -2,6 +2,7 @@
 //! protocol after they were decoded, the answers before they are encoded.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use model::Fact;
 use model::event::{JobResult, RequestForm};
@@ -215,11 +216,11 @@ pub struct Include {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct AgentDraft {
     /// Its name.
-    pub name: String,
+    pub name: Arc<str>,
     /// Its version.
-    pub version: String,
+    pub version: Arc<str>,
     /// What it runs on.
-    pub os_description: String,
+    pub os_description: Arc<str>,
     /// Whether it takes jobs; `None` is yes.
     pub enabled: Option<bool>,
     /// What it can do.
@@ -239,13 +240,13 @@ pub struct AgentChange {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct SessionDraft {
     /// The machine, or pod.
-    pub owner: String,
+    pub owner: Arc<str>,
     /// The agent.
     pub agent: AgentId,
     /// Its version, if it tells.
-    pub version: Option<String>,
+    pub version: Option<Arc<str>>,
     /// What it runs on, if it tells.
-    pub os_description: Option<String>,
+    pub os_description: Option<Arc<str>>,
     /// What it can do, if it tells.
     pub capabilities: Option<SystemCapabilities>,
 }

@@ -63,9 +63,9 @@ impl OwnCapability {
 }
 
 /// Names of pods and agents are in lower case nearly always.
-fn lower_case(text: &Arc<str>) -> Arc<str> {
-    let is_lower = |c: char| c.is_ascii() && !c.is_ascii_uppercase();
-    if text.chars().all(is_lower) { Arc::clone(text) } else { text.to_lowercase().into() }
+pub(crate) fn lower_case(text: &Arc<str>) -> Arc<str> {
+    let is_lower = |byte: u8| byte.is_ascii() && !byte.is_ascii_uppercase();
+    if text.bytes().all(is_lower) { Arc::clone(text) } else { text.to_lowercase().into() }
 }
 
 impl SystemCapabilities {
@@ -117,36 +117,36 @@ const AGENT_NAME: &str = "agent.name";
 /// and what its users add; what comes later counts.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Capabilities {
-    name: String,
-    version: String,
+    name: Arc<str>,
+    version: Arc<str>,
     pub(crate) system: SystemCapabilities,
     user: BTreeMap<String, String>,
 }
 
 impl Capabilities {
     pub(crate) fn new(
-        name: &str,
-        version: &str,
+        name: &Arc<str>,
+        version: &Arc<str>,
         system: SystemCapabilities,
         user: &BTreeMap<String, String>,
     ) -> Self {
         Self {
-            name: name.to_lowercase(),
-            version: version.to_lowercase(),
+            name: lower_case(name),
+            version: lower_case(version),
             system,
             user: user.iter().map(|(name, value)| (name.to_lowercase(), value.to_lowercase())).collect(),
         }
     }
 
     /// Its name in lower case.
-    pub(crate) fn agent_name(&self) -> &str {
+    pub(crate) fn agent_name(&self) -> &Arc<str> {
         &self.name
     }
 
     fn get(&self, name: &str) -> Option<&str> {
         let computed = || match name {
-            AGENT_NAME => Some(self.name.as_str()),
-            _ if name.eq_ignore_ascii_case(AGENT_VERSION) => Some(self.version.as_str()),
+            AGENT_NAME => Some(&*self.name),
+            _ if name.eq_ignore_ascii_case(AGENT_VERSION) => Some(&*self.version),
             _ => None,
         };
         let user = self.user.get(name).map(String::as_str);
@@ -179,7 +179,7 @@ mod tests {
             ("Agent.Name".to_owned(), "Pod-1".to_owned()),
         ]);
         assert_eq!(told, plain.into(), "however it is kept");
-        let capabilities = Capabilities::new("pod-1", "4.1", told, &BTreeMap::new());
+        let capabilities = Capabilities::new(&"pod-1".into(), &"4.1".into(), told, &BTreeMap::new());
         assert_eq!(capabilities.get("agent.name"), Some("pod-1"));
         assert_eq!(capabilities.get("agent.os"), Some("linux"));
         assert_eq!(capabilities.get("agent.version"), Some("4.1"));

@@ -163,7 +163,7 @@ mod tests {
     fn capabilities(pairs: &[(&str, &str)]) -> Capabilities {
         let told: BTreeMap<String, String> =
             pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        Capabilities::new("a-1", "4.258.1", told.into(), &BTreeMap::new())
+        Capabilities::new(&"a-1".into(), &"4.258.1".into(), told.into(), &BTreeMap::new())
     }
 
     fn demands(texts: &[&str]) -> Vec<Demand> {
@@ -190,7 +190,8 @@ mod tests {
         for (least, satisfied) in [("4.258.1", true), ("2.182.1", true), ("4.258", true), ("4.259", false)] {
             assert_eq!(agent.satisfy(&[Demand::agent_version(least)]), satisfied, "{least}");
         }
-        let nameless = Capabilities::new("a", "", SystemCapabilities::default(), &BTreeMap::new());
+        let nameless =
+            Capabilities::new(&"a".into(), &"".into(), SystemCapabilities::default(), &BTreeMap::new());
         assert!(!nameless.satisfy(&[Demand::agent_version("2.182.1")]), "no version, no match");
     }
 

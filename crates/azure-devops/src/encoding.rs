@@ -160,7 +160,7 @@ impl Service {
 
     /// No `encryptionKey`: the agent then takes message bodies as plain text.
     fn write_session(&self, id: Uuid, out: &mut Vec<u8>) {
-        let Some(session) = self.sessions.get(&id) else { return };
+        let Some(session) = self.sessions.get(&id.as_u128()) else { return };
         let Some(agent) = self.agents.get(&session.agent) else { return };
         write(
             out,

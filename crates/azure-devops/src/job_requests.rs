@@ -375,8 +375,8 @@ impl Service {
             pool.unfinished.remove(&id);
             pool.finished.push_back(id);
         }
-        self.build_job_finished(build, result);
         self.forget_old_requests(pool);
+        self.build_job_finished(build, result);
     }
 
     fn release_agent(&mut self, reserved: Reserved, id: RequestId) {
@@ -401,7 +401,7 @@ impl Service {
         if agent.last_completed == Some(oldest) {
             agent.last_completed = None;
         }
-        if let Some(session) = agent.session.and_then(|session| self.sessions.get_mut(&session)) {
+        if let Some(session) = agent.session.and_then(|session| self.sessions.get_mut(&session.as_u128())) {
             session.messages.retain(|_, stored| stored.content.request() != oldest);
         }
     }

@@ -5,13 +5,12 @@
 //! (azure-pipelines-agent, MessageListener.cs, `GetNextMessageAsync` and
 //! `KeepAlive`), so a session has two waiters.
 
-use model::{Instant, Millis};
+use model::Millis;
 use uuid::Uuid;
 
 use crate::call::{Answer, Reply};
 use crate::ids::{MessageId, PoolId, RequestId, WaiterId};
 use crate::limits::MAX_HELD_POLLS;
-use crate::service::Timer;
 use crate::{Refusal, Service};
 
 /// A message as an agent gets it.
@@ -65,7 +64,6 @@ pub(crate) struct StoredMessage {
 pub(crate) struct Waiter {
     session: Uuid,
     after: Option<MessageId>,
-    until: Instant,
 }
 
 impl Service {
@@ -91,9 +89,9 @@ impl Service {
         let waiter = WaiterId(self.numbers.waiter);
         self.numbers.waiter += 1;
         let until = now + self.settings.long_poll;
-        self.set_timer(until, Timer::Poll(waiter));
-        self.waiters.insert(waiter, Waiter { session: id, after, until });
-        if let Some(session) = self.sessions.get_mut(&id) {
+        self.polls.push_back((until, waiter));
+        self.waiters.insert(waiter, Waiter { session: id, after });
+        if let Some(session) = self.sessions.get_mut(&id.as_u128()) {
             session.waiters.push(waiter);
         }
         Ok(Reply::Held(waiter))
@@ -102,9 +100,11 @@ impl Service {
     /// Ends a held poll.
     pub(crate) fn answer_waiter(&mut self, id: WaiterId, answer: Result<Answer, Refusal>) {
         let Some(waiter) = self.waiters.remove(&id) else { return };
-        self.clear_timer(waiter.until, Timer::Poll(id));
+        while self.polls.front().is_some_and(|(_, poll)| self.waiters.get(poll).is_none()) {
+            self.polls.pop_front();
+        }
         let now = self.now;
-        if let Some(session) = self.sessions.get_mut(&waiter.session) {
+        if let Some(session) = self.sessions.get_mut(&waiter.session.as_u128()) {
             session.last_seen = now;
             session.waiters.retain(|held| *held != id);
         }
@@ -120,7 +120,7 @@ impl Service {
 
     /// Puts a message into a session. Every held poll that has not seen a later one gets it.
     pub(crate) fn send(&mut self, to: Uuid, id: MessageId, content: MessageContent) {
-        let Some(session) = self.sessions.get_mut(&to) else { return };
+        let Some(session) = self.sessions.get_mut(&to.as_u128()) else { return };
         let mut woken = [None; MAX_HELD_POLLS];
         for (place, waiter) in woken.iter_mut().zip(&session.waiters) {
             let has_not_seen = |waiter: &Waiter| waiter.after.is_none_or(|last| id > last);
@@ -154,7 +154,7 @@ impl Service {
 
     /// Takes back a job's message that its agent has not deleted.
     pub(crate) fn take_back_message(&mut self, session: Option<Uuid>, request: RequestId) {
-        if let Some(session) = session.and_then(|session| self.sessions.get_mut(&session)) {
+        if let Some(session) = session.and_then(|session| self.sessions.get_mut(&session.as_u128())) {
             session.messages.retain(|_, stored| {
                 !matches!(stored.content, MessageContent::Job { request: about, .. } if about == request)
             });
@@ -163,7 +163,7 @@ impl Service {
 
     /// Whether the agent that a job is reserved for has seen its message.
     pub(crate) fn was_delivered(&self, session: Option<Uuid>, message: MessageId) -> bool {
-        let session = session.and_then(|session| self.sessions.get(&session));
+        let session = session.and_then(|session| self.sessions.get(&session.as_u128()));
         session.and_then(|session| session.messages.get(&message)).is_some_and(|stored| stored.delivered)
     }
 }

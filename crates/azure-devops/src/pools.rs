@@ -23,7 +23,7 @@ pub(crate) struct Pool {
     pub(crate) created: Instant,
     pub(crate) agents: BTreeSet<AgentId>,
     /// Agents by lower-case name.
-    pub(crate) by_name: BTreeMap<String, AgentId>,
+    pub(crate) by_name: BTreeMap<Arc<str>, AgentId>,
     /// Agents that could take a job at once: online, enabled, without a job, and staying.
     pub(crate) idle: BTreeSet<AgentId>,
     /// Requests that nobody was promised to, by what they demand, each in its order.
@@ -77,8 +77,8 @@ impl Service {
 
     fn add_placeholder(&mut self, pool: PoolId, placeholder: &scenario::Placeholder) {
         let draft = AgentDraft {
-            name: placeholder.name.clone(),
-            version: PLACEHOLDER_VERSION.to_owned(),
+            name: placeholder.name.as_str().into(),
+            version: PLACEHOLDER_VERSION.into(),
             capabilities: placeholder.capabilities.clone().into(),
             ..AgentDraft::default()
         };

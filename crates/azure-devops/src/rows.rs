@@ -87,7 +87,7 @@ impl<'a> Row<'a> {
     #[must_use]
     pub fn matches_agent(&self, name: &str) -> bool {
         let known = || {
-            let id = self.service.pools.get(&self.job.pool)?.by_name.get(&name.to_lowercase())?;
+            let id = self.service.pools.get(&self.job.pool)?.by_name.get(&*name.to_lowercase())?;
             self.service.agents.get(id)
         };
         self.shows_matches()

@@ -1,6 +1,6 @@
 //! The organisation's state, its timers, and the one way in.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use model::event::ScalerRow;
@@ -30,7 +30,8 @@ pub struct Service {
     pub(crate) now: Instant,
     pub(crate) pools: BTreeMap<PoolId, Pool>,
     pub(crate) agents: BTreeMap<AgentId, Agent>,
-    pub(crate) sessions: BTreeMap<Uuid, Session>,
+    /// By their ids as numbers, which compare in one step.
+    pub(crate) sessions: BTreeMap<u128, Session>,
     pub(crate) waiters: Sequence<WaiterId, Waiter>,
     pub(crate) requests: Sequence<RequestId, JobRequest>,
     pub(crate) definitions: Definitions,
@@ -44,6 +45,8 @@ pub struct Service {
     guids: ChaCha8Rng,
     tokens: ChaCha8Rng,
     timers: BTreeSet<(Instant, Timer)>,
+    /// When held polls end, in their order: all are held equally long. The first is one that is still held.
+    pub(crate) polls: VecDeque<(Instant, WaiterId)>,
     effects: Effects,
     wants_facts: bool,
     /// The kind of every plan.
@@ -66,7 +69,7 @@ pub(crate) struct Numbers {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Timer {
     /// A session may have gone silent.
-    Session(Uuid),
+    Session(u128),
     /// A job that was promised to an agent is assigned to it.
     Assign(RequestId),
     /// An assigned job that was never received goes back to the queue.
@@ -75,8 +78,6 @@ pub(crate) enum Timer {
     Lock(RequestId),
     /// A cancelled job has had its time to end.
     Cancel(RequestId),
-    /// A held poll ends.
-    Poll(WaiterId),
 }
 
 impl Service {
@@ -103,6 +104,7 @@ impl Service {
             guids: of("guids"),
             tokens: of("tokens"),
             timers: BTreeSet::new(),
+            polls: VecDeque::new(),
             effects: Effects::default(),
             wants_facts: true,
             plan_type: PLAN_TYPE.into(),
@@ -173,7 +175,12 @@ impl Service {
     /// When [`advance`](Self::advance) has something to do next, if nobody calls before.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Instant> {
-        self.timers.first().map(|(at, _)| *at)
+        let timer = self.timers.first().map(|(at, _)| *at);
+        let poll = self.polls.front().map(|(at, _)| *at);
+        match (timer, poll) {
+            (Some(timer), Some(poll)) => Some(timer.min(poll)),
+            (timer, poll) => timer.or(poll),
+        }
     }
 
     /// How many job requests have no result.
@@ -240,11 +247,17 @@ impl Service {
     fn settle(&mut self) {
         loop {
             self.promise_jobs();
-            let Some((at, timer)) = self.timers.first().copied().filter(|(at, _)| *at <= self.now) else {
-                return;
-            };
-            self.timers.remove(&(at, timer));
-            self.fire(at, timer);
+            let poll = self.polls.front().copied().filter(|(at, _)| *at <= self.now);
+            let timer = self.timers.first().copied().filter(|(at, _)| *at <= self.now);
+            match (timer, poll) {
+                // At one instant a poll ends last.
+                (Some((at, timer)), poll) if poll.is_none_or(|(ends, _)| at <= ends) => {
+                    self.timers.remove(&(at, timer));
+                    self.fire(at, timer);
+                }
+                (_, Some((_, waiter))) => self.answer_waiter(waiter, Ok(Answer::NoMessage)),
+                (_, None) => return,
+            }
         }
     }
 
@@ -254,8 +267,7 @@ impl Service {
             Timer::Receive(request) => self.give_up_receiving(request, at),
             Timer::Lock(request) => self.abandon_if_unlocked(request),
             Timer::Cancel(request) => self.end_cancelled(request, at),
-            Timer::Session(session) => self.expire_if_silent(session),
-            Timer::Poll(waiter) => self.answer_waiter(waiter, Ok(Answer::NoMessage)),
+            Timer::Session(session) => self.expire_if_silent(Uuid::from_u128(session)),
         }
     }
 

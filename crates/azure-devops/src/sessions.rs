@@ -1,6 +1,7 @@
 //! Sessions: an agent with one is online and listens for jobs.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use model::{Fact, Instant, Millis};
 use uuid::Uuid;
@@ -17,7 +18,7 @@ pub(crate) struct Session {
     pub(crate) id: Uuid,
     pub(crate) agent: AgentId,
     pub(crate) pool: PoolId,
-    pub(crate) owner: String,
+    pub(crate) owner: Arc<str>,
     /// When a poll last began or ended.
     pub(crate) last_seen: Instant,
     /// When its timer goes off.
@@ -43,22 +44,25 @@ impl Service {
     /// The session of a poll or a deletion. One that was never there has expired, too.
     pub(crate) fn session_mut(&mut self, pool: PoolId, id: Uuid) -> Result<&mut Session, Refusal> {
         self.pool(pool)?;
-        self.sessions.get_mut(&id).filter(|session| session.pool == pool).ok_or(Refusal::SessionExpired(id))
+        self.sessions
+            .get_mut(&id.as_u128())
+            .filter(|session| session.pool == pool)
+            .ok_or(Refusal::SessionExpired(id))
     }
 
     /// One live session an agent: a second one is a conflict, even of the same owner (seen in
     /// public reports: an agent that was restarted after a crash has to wait).
     pub(crate) fn open_session(&mut self, pool: PoolId, draft: SessionDraft) -> Result<Answer, Refusal> {
         let agent = self.agent(pool, draft.agent)?;
-        if let Some(session) = agent.session.and_then(|session| self.sessions.get(&session)) {
+        if let Some(session) = agent.session.and_then(|session| self.sessions.get(&session.as_u128())) {
             let refusal =
-                Refusal::SessionConflict { agent: agent.name.to_string(), owner: session.owner.clone() };
+                Refusal::SessionConflict { agent: agent.name.to_string(), owner: session.owner.to_string() };
             self.tell(|| Fact::SessionRefused { agent: draft.agent.0 });
             return Err(refusal);
         }
         let id = self.guid();
         let timer = self.silent_until(self.now);
-        self.set_timer(timer, Timer::Session(id));
+        self.set_timer(timer, Timer::Session(id.as_u128()));
         let session = Session {
             id,
             agent: draft.agent,
@@ -69,17 +73,17 @@ impl Service {
             messages: BTreeMap::new(),
             waiters: Vec::new(),
         };
-        self.sessions.insert(id, session);
+        self.sessions.insert(id.as_u128(), session);
         let now = self.now;
         if let Some(agent) = self.agents.get_mut(&draft.agent) {
             agent.session = Some(id);
             agent.status_changed = now;
             agent.shutting_down = false;
-            if let Some(version) = draft.version.filter(|version| **version != *agent.version) {
-                agent.version = version.into();
+            if let Some(version) = draft.version {
+                agent.version = version;
             }
-            if let Some(description) = draft.os_description.filter(|told| **told != *agent.os_description) {
-                agent.os_description = description.into();
+            if let Some(description) = draft.os_description {
+                agent.os_description = description;
             }
             if let Some(capabilities) = draft.capabilities {
                 agent.capabilities.system = capabilities;
@@ -106,15 +110,15 @@ impl Service {
     /// A session without a poll for `session_expiry` ends (seen in public reports: about 5 min).
     /// A poll that is held counts as one.
     pub(crate) fn expire_if_silent(&mut self, id: Uuid) {
-        let Some(session) = self.sessions.get(&id) else { return };
+        let Some(session) = self.sessions.get(&id.as_u128()) else { return };
         let last_seen = if session.waiters.is_empty() { session.last_seen } else { self.now };
         if last_seen + self.settings.session_expiry <= self.now && session.waiters.is_empty() {
             self.end_session(id, SessionEnd::Expired("no poll for too long"));
             return;
         }
         let timer = self.silent_until(last_seen);
-        self.set_timer(timer, Timer::Session(id));
-        if let Some(session) = self.sessions.get_mut(&id) {
+        self.set_timer(timer, Timer::Session(id.as_u128()));
+        if let Some(session) = self.sessions.get_mut(&id.as_u128()) {
             session.timer = timer;
         }
     }
@@ -122,8 +126,8 @@ impl Service {
     /// Ends a session: its polls are answered, its agent is offline, and a job that it was given
     /// and never took goes back to the queue. A job that it took goes on: only its lock tells.
     pub(crate) fn end_session(&mut self, id: Uuid, end: SessionEnd) {
-        let Some(session) = self.sessions.remove(&id) else { return };
-        self.clear_timer(session.timer, Timer::Session(id));
+        let Some(session) = self.sessions.remove(&id.as_u128()) else { return };
+        self.clear_timer(session.timer, Timer::Session(id.as_u128()));
         let agent = session.agent.0;
         let because = match end {
             SessionEnd::Closed => "its agent ended the session",

@@ -354,7 +354,7 @@ impl World {
 
     fn open(&mut self, pick: usize) -> Result<Answer, Refusal> {
         let Some((pool, agent, _)) = self.agent(pick) else { return Ok(Answer::Done) };
-        let draft = SessionDraft { owner: "pod".to_owned(), agent, ..SessionDraft::default() };
+        let draft = SessionDraft { owner: "pod".into(), agent, ..SessionDraft::default() };
         let opened = self.call(Call::OpenSession { pool, draft })?;
         if let Answer::Session(session) = &opened {
             self.sessions.push((pool, *session));
@@ -393,7 +393,7 @@ impl World {
                 Ok(Answer::Agent(id, _)) => id,
                 other => panic!("{other:?}"),
             };
-            let draft = SessionDraft { owner: "pod".to_owned(), agent, ..SessionDraft::default() };
+            let draft = SessionDraft { owner: "pod".into(), agent, ..SessionDraft::default() };
             let Ok(Answer::Session(session)) = self.call(Call::OpenSession { pool, draft }) else {
                 panic!("no session");
             };
@@ -426,7 +426,7 @@ impl World {
 fn draft(name: &str, gpu: bool) -> AgentDraft {
     let capabilities: BTreeMap<String, String> =
         gpu.then(|| ("gpu".to_owned(), "1".to_owned())).into_iter().collect();
-    let (name, version) = (name.to_owned(), "4.258.1".to_owned());
+    let (name, version) = (name.into(), "4.258.1".into());
     AgentDraft { name, version, capabilities: capabilities.into(), ..AgentDraft::default() }
 }
 

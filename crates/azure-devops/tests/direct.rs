@@ -203,7 +203,11 @@ impl Arm {
                 }
             };
             self.told.push(format!("{} {name}: {call:?}", self.now));
-            let identity = direct::Identity { name: name.into(), capabilities: capabilities.clone().into() };
+            let identity = direct::Identity {
+                name: name.into(),
+                software: direct::Software::default(),
+                capabilities: capabilities.clone().into(),
+            };
             let made = match self.way {
                 Way::Wire => decode(&wire::setup_request(&call, name, capabilities)),
                 Way::Direct => direct::setup_call(&call, &identity),
@@ -319,6 +323,7 @@ fn directly(registration: &Registration) -> direct::Registration {
         agent: AgentId(registration.agent),
         identity: direct::Identity {
             name: registration.name.as_str().into(),
+            software: direct::Software::default(),
             capabilities: registration.capabilities.clone().into(),
         },
     }
@@ -340,9 +345,9 @@ fn decode(request: &wire::Request) -> Call {
     let number = |text: &str| text.parse::<u64>().expect("a number");
     let parts: Vec<&str> = path.split('/').collect();
     let draft = || AgentDraft {
-        name: text(&body["name"]),
-        version: text(&body["version"]),
-        os_description: text(&body["osDescription"]),
+        name: text(&body["name"]).into(),
+        version: text(&body["version"]).into(),
+        os_description: text(&body["osDescription"]).into(),
         enabled: body["enabled"].as_bool(),
         capabilities: capabilities().into(),
     };
@@ -364,10 +369,10 @@ fn decode(request: &wire::Request) -> Call {
                 ("POST", ["sessions"]) => Call::OpenSession {
                     pool,
                     draft: SessionDraft {
-                        owner: text(&body["ownerName"]),
+                        owner: text(&body["ownerName"]).into(),
                         agent: AgentId(body["agent"]["id"].as_u64().expect("an id")),
-                        version: Some(text(&body["agent"]["version"])),
-                        os_description: Some(text(&body["agent"]["osDescription"])),
+                        version: Some(text(&body["agent"]["version"]).into()),
+                        os_description: Some(text(&body["agent"]["osDescription"]).into()),
                         capabilities: Some(capabilities().into()),
                     },
                 },

@@ -116,9 +116,9 @@ struct AgentBody {
 impl From<AgentBody> for AgentDraft {
     fn from(body: AgentBody) -> Self {
         Self {
-            name: body.name.unwrap_or_default(),
-            version: body.version.unwrap_or_default(),
-            os_description: body.os_description.unwrap_or_default(),
+            name: body.name.unwrap_or_default().into(),
+            version: body.version.unwrap_or_default().into(),
+            os_description: body.os_description.unwrap_or_default().into(),
             enabled: body.enabled,
             capabilities: body.system_capabilities.unwrap_or_default().into(),
         }
@@ -184,10 +184,10 @@ fn listening(method: &Method, route: &Route, query: &Query, body: &[u8]) -> Resu
         ("POST", Route::Sessions(pool)) => {
             let body: SessionBody = read(body)?;
             let draft = SessionDraft {
-                owner: body.owner_name.unwrap_or_default(),
+                owner: body.owner_name.unwrap_or_default().into(),
                 agent: body.agent.id,
-                version: body.agent.version,
-                os_description: body.agent.os_description,
+                version: body.agent.version.map(Into::into),
+                os_description: body.agent.os_description.map(Into::into),
                 capabilities: body.system_capabilities.map(Into::into),
             };
             Call::OpenSession { pool: *pool, draft }

@@ -110,7 +110,17 @@ impl Calls {
 
     /// When something is due next.
     pub(super) fn next_deadline(&self) -> Option<Instant> {
-        self.under_way.iter().map(UnderWay::due).min()
+        self.under_way.iter().fold(None, |first, entry| earliest(first, Some(entry.due())))
+    }
+
+    /// The same without polls that are being held.
+    pub(super) fn next_deadline_but_for_polls(&self) -> Option<Instant> {
+        let held = |entry: &&UnderWay| {
+            matches!(entry.call, Call::Poll { .. } | Call::KeepAlive { .. })
+                && matches!(entry.state, State::Sent(_))
+        };
+        let others = self.under_way.iter().filter(|entry| !held(entry));
+        others.fold(None, |first, entry| earliest(first, Some(entry.due())))
     }
 
     /// Sends again what is due, and takes back one call whose time is over.
@@ -131,6 +141,14 @@ impl Calls {
         }
         let message = format!("The HTTP request timed out after {}.", limit(&entry.call));
         Some((entry.call, Failure::new(FailureKind::Unreachable, message)))
+    }
+}
+
+/// The earlier of two instants, or the one that there is.
+pub(super) fn earliest(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
     }
 }
 

@@ -21,8 +21,23 @@ use crate::{
 pub struct Identity {
     /// Its name.
     pub name: Arc<str>,
+    /// What it is, and what it runs on.
+    pub software: Software,
     /// What it can do.
     pub capabilities: SystemCapabilities,
+}
+
+/// What is the same for every agent. Made once, it is told without a copy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Software {
+    version: Arc<str>,
+    os_description: Arc<str>,
+}
+
+impl Default for Software {
+    fn default() -> Self {
+        Self { version: AGENT_VERSION.into(), os_description: wire::OS_DESCRIPTION.into() }
+    }
 }
 
 /// What an agent knows of itself once it is registered.
@@ -47,10 +62,10 @@ pub fn call(call: &Call, registration: &Registration) -> Result<crate::Call, Fai
         Call::OpenSession => crate::Call::OpenSession {
             pool,
             draft: SessionDraft {
-                owner: registration.identity.name.to_string(),
+                owner: Arc::clone(&registration.identity.name),
                 agent: registration.agent,
-                version: Some(AGENT_VERSION.to_owned()),
-                os_description: Some(wire::OS_DESCRIPTION.to_owned()),
+                version: Some(Arc::clone(&registration.identity.software.version)),
+                os_description: Some(Arc::clone(&registration.identity.software.os_description)),
                 capabilities: Some(registration.identity.capabilities.clone()),
             },
         },
@@ -81,9 +96,9 @@ pub fn call(call: &Call, registration: &Registration) -> Result<crate::Call, Fai
 #[must_use]
 pub fn setup_call(call: &SetupCall, identity: &Identity) -> crate::Call {
     let draft = || AgentDraft {
-        name: identity.name.to_string(),
-        version: AGENT_VERSION.to_owned(),
-        os_description: wire::OS_DESCRIPTION.to_owned(),
+        name: Arc::clone(&identity.name),
+        version: Arc::clone(&identity.software.version),
+        os_description: Arc::clone(&identity.software.os_description),
         enabled: Some(true),
         capabilities: identity.capabilities.clone(),
     };

@@ -10,6 +10,7 @@ use model::{Instant, Millis};
 use serde::Deserialize;
 
 use super::call::{Call, Completion, Failure, FailureKind};
+use super::calls::earliest;
 use super::id::Id;
 use super::random::Random;
 use crate::wire::DURATION_VARIABLE;
@@ -196,7 +197,7 @@ impl Job {
             Phase::Completing { again, .. } => again,
             Phase::Locking | Phase::Over => None,
         };
-        renewal.into_iter().chain(phase).min()
+        earliest(renewal, phase)
     }
 
     /// What is due by now. To be asked until it has nothing more to say.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use model::{Instant, Millis};
 
 use super::call::{Answer, Call, CallId, Failure, FailureKind, Observation, Output};
-use super::calls::Calls;
+use super::calls::{Calls, earliest};
 use super::exit_code;
 use super::id::Id;
 use super::job::{Job, JobMessage, Want, Wants, canceled_job};
@@ -169,6 +169,20 @@ impl Listener {
         if self.ended {
             return None;
         }
+        earliest(self.calls.next_deadline(), self.own_deadline())
+    }
+
+    /// The same without the time limits of polls under way: for somebody who knows that the service
+    /// ends them before that, and does not want to come back in vain.
+    #[must_use]
+    pub fn next_deadline_but_for_polls(&self) -> Option<Instant> {
+        if self.ended {
+            return None;
+        }
+        earliest(self.calls.next_deadline_but_for_polls(), self.own_deadline())
+    }
+
+    fn own_deadline(&self) -> Option<Instant> {
         let session = match self.session {
             Session::Pausing(at) => Some(at),
             Session::Opening | Session::Open | Session::Closing => None,
@@ -178,7 +192,7 @@ impl Listener {
             Polling::Waiting => None,
         };
         let job = self.job.as_ref().and_then(|job| job.next_deadline());
-        [self.calls.next_deadline(), session, poll, self.keep_alive_at, job].into_iter().flatten().min()
+        earliest(earliest(session, poll), earliest(self.keep_alive_at, job))
     }
 
     /// Does what is due by now.

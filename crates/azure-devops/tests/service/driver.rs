@@ -132,7 +132,7 @@ impl Organization {
     }
 
     pub(crate) fn try_open(&mut self, agent: AgentId) -> Result<Answer, Refusal> {
-        let draft = SessionDraft { owner: "pod".to_owned(), agent, ..SessionDraft::default() };
+        let draft = SessionDraft { owner: "pod".into(), agent, ..SessionDraft::default() };
         self.call(Call::OpenSession { pool: POOL, draft })
     }
 
@@ -269,9 +269,9 @@ impl Organization {
 
 pub(crate) fn draft(name: &str, capabilities: &[(&str, &str)]) -> AgentDraft {
     AgentDraft {
-        name: name.to_owned(),
-        version: "4.258.1".to_owned(),
-        os_description: "Linux".to_owned(),
+        name: name.into(),
+        version: "4.258.1".into(),
+        os_description: "Linux".into(),
         enabled: None,
         capabilities: owned(capabilities).into(),
     }

@@ -24,9 +24,9 @@ fn a_session_brings_the_agent_s_version_and_capabilities() {
     let mut organization = Organization::new(settings());
     let agent = organization.register_with("pod-a", &[("old", "1")]);
     let draft = SessionDraft {
-        owner: "pod".to_owned(),
+        owner: "pod".into(),
         agent,
-        version: Some("4.300.0".to_owned()),
+        version: Some("4.300.0".into()),
         os_description: None,
         capabilities: Some(owned(&[("new", "1")]).into()),
     };

@@ -84,6 +84,9 @@ impl Nodes {
 
     /// Does what a listener wants, which lies in the list of outputs.
     pub(super) fn carry_out_outputs(&mut self, now: Instant, who: Who, around: &mut Around<'_>) {
+        if self.outputs.is_empty() {
+            return self.touch(who.pod);
+        }
         let mut outputs = std::mem::take(&mut self.outputs);
         for output in outputs.drain(..) {
             match output {
@@ -117,15 +120,20 @@ impl Nodes {
     fn call(&mut self, now: Instant, who: Who, id: CallId, call: &Call, around: &mut Around<'_>) {
         let Some(life) = self.life(who) else { return };
         let Some(registration) = &life.registration else { return };
-        let made = match life.access(around.service) {
+        let made = match life.access {
             Access::Open => direct::call(call, registration),
             Access::Refused => Err(direct::failure(&Refusal::Unauthorized)),
             Access::Unreachable => Err(unreachable()),
         };
         let fault = around.faults.intercept(now, route(call));
         let delay = fault.map_or(Millis::ZERO, |fault| fault.delay);
+        // A poll that the service answers in time needs no clock of its own.
+        life.unanswered |= delay > Millis::ZERO;
         let answer = match (made, fault.and_then(|fault| fault.answer)) {
-            (_, Some(ServiceAnswer::Named(NamedAnswer::Hang))) => return,
+            (_, Some(ServiceAnswer::Named(NamedAnswer::Hang))) => {
+                life.unanswered = true;
+                return;
+            }
             (Ok(made), None | Some(ServiceAnswer::Named(NamedAnswer::Stale))) => {
                 match self.ask(now, made, around) {
                     Reply::Held(waiter) => {
@@ -205,7 +213,7 @@ impl Nodes {
         around: &mut Around<'_>,
     ) -> Option<Result<SetupAnswer, Failure>> {
         let life = self.life(who)?;
-        let made = match life.access(around.service) {
+        let made = match life.access {
             Access::Open => Ok(direct::setup_call(call, &life.identity)),
             Access::Refused => Err(direct::failure(&Refusal::Unauthorized)),
             Access::Unreachable => Err(unreachable()),

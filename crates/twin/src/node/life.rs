@@ -15,11 +15,14 @@ pub(super) struct Life {
     /// Which start of the container it belongs to, once it has been started.
     pub(super) start: u32,
     pub(super) organization: Arc<Organization>,
+    pub(super) access: Access,
     pub(super) identity: direct::Identity,
     /// From its configuration to its removal.
     pub(super) registration: Option<direct::Registration>,
     pub(super) listener: Option<Box<Listener>>,
     pub(super) listens: bool,
+    /// Whether a poll may reach its time limit: a fault keeps it from being answered in time.
+    pub(super) unanswered: bool,
     /// `config.sh`, or `config.sh remove`.
     pub(super) errand: Option<Box<Errand>>,
     /// Answers that the service's faults hold back, in no order.
@@ -66,9 +69,11 @@ pub(super) enum Access {
 }
 
 impl Life {
-    pub(super) fn new(agent: RunningAgent) -> Self {
+    pub(super) fn new(agent: RunningAgent, service: &Service) -> Self {
         Self {
             start: 0,
+            access: access(&agent.organization, service),
+            unanswered: false,
             organization: agent.organization,
             identity: agent.identity,
             registration: None,
@@ -89,25 +94,17 @@ impl Life {
     }
 
     pub(super) fn next_deadline(&self) -> Option<Instant> {
-        let listener = self.listener.as_ref().and_then(|listener| listener.next_deadline());
+        let listener = self.listener.as_ref().and_then(|listener| {
+            if self.unanswered { listener.next_deadline() } else { listener.next_deadline_but_for_polls() }
+        });
         let errand = self.errand.as_ref().map(|errand| errand.next_deadline());
         let late = self.late.iter().map(|(at, _)| *at).min();
         earliest(earliest(listener, errand), late)
     }
 
-    pub(super) fn access(&self, service: &Service) -> Access {
-        if self.organization.url != service.settings().url {
-            return Access::Unreachable;
-        }
-        match service.authorize(Some(&self.organization.token)) {
-            Ok(Caller::Owner) => Access::Open,
-            _ => Access::Refused,
-        }
-    }
-
     /// What comes of `curl -u user:TOKEN` and `jq`, which ask for the agent's package.
     pub(super) fn package(&self, service: &Service) -> Package {
-        match (self.access(service), service.settings().switches.bad_token) {
+        match (self.access, service.settings().switches.bad_token) {
             (Access::Open, _) => Package::Found,
             (Access::Unreachable, _) => Package::Unreachable,
             (Access::Refused, BadToken::SignInPage) => Package::Unreadable,
@@ -120,6 +117,17 @@ impl Life {
         let first = self.late.iter().enumerate().min_by_key(|(_, (at, _))| *at)?;
         let (position, (at, _)) = first;
         (*at <= now).then_some(position).map(|position| self.late.remove(position).1)
+    }
+}
+
+/// Neither the service's address nor its token ever change.
+fn access(organization: &Organization, service: &Service) -> Access {
+    if organization.url != service.settings().url {
+        return Access::Unreachable;
+    }
+    match service.authorize(Some(&organization.token)) {
+        Ok(Caller::Owner) => Access::Open,
+        _ => Access::Refused,
     }
 }
 

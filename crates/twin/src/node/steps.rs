@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use azure_devops::Service;
 use azure_devops::agent::{Listener, Settings as ListenerSettings, Setup, SetupStep, exit_code};
 use controllers::PodId;
 use kubelet::entrypoint::{self, Package};
@@ -97,7 +98,7 @@ impl Nodes {
                     self.answer(now, id, Input::Image { container, at: image_at }, actions);
                 }
                 Action::Configure { container } => {
-                    let input = self.configure(id, container);
+                    let input = self.configure(id, container, around.service);
                     self.answer(now, id, input, actions);
                 }
                 Action::Entrypoint { container, start, action } => {
@@ -157,7 +158,7 @@ impl Nodes {
         images.request(now, image, span)
     }
 
-    fn configure(&mut self, id: PodId, container: usize) -> Input {
+    fn configure(&mut self, id: PodId, container: usize, service: &Service) -> Input {
         let (seed, range) = (self.settings.seed, self.settings.agent_start_up);
         let refused = |message: Box<str>| Input::ConfigurationError { container, message };
         let Some(pod) = self.pods.get_mut(at(id.0)).and_then(|pod| pod.as_mut()) else {
@@ -169,7 +170,7 @@ impl Nodes {
         let singular = pod.singular(&self.settings.nodes);
         match pod.template.decide(container, singular, start_up) {
             Ok(running) => {
-                pod.lives[container] = running.agent.map(|agent| Box::new(Life::new(agent)));
+                pod.lives[container] = running.agent.map(|agent| Box::new(Life::new(agent, service)));
                 Input::Program { container, program: running.program }
             }
             Err(message) => refused(message),
@@ -262,11 +263,25 @@ impl Nodes {
 
     fn wake_agent(&mut self, now: Instant, pod: PodId, container: usize, around: &mut Around<'_>) {
         let life = self.pod_mut(pod).and_then(|pod| pod.lives[container].as_mut());
-        let Some(life) = life.filter(|life| life.next_deadline().is_some_and(|due| due <= now)) else {
-            return;
-        };
+        let Some(life) = life else { return };
+        let (is_late, on_errand) = (!life.late.is_empty(), life.errand.is_some());
         let who = Who { pod, container: u32::try_from(container).unwrap_or(u32::MAX), start: life.start };
-        // An answer that is there comes before a time limit that is over.
+        if is_late {
+            self.wake_late(now, who, around);
+        }
+        if on_errand {
+            self.wake_errand(now, who, around);
+        }
+        let mut outputs = std::mem::take(&mut self.outputs);
+        if let Some(listener) = self.life(who).and_then(|life| life.listener.as_mut()) {
+            listener.advance_into(now, &mut outputs);
+        }
+        self.outputs = outputs;
+        self.carry_out_outputs(now, who, around);
+    }
+
+    /// Delivers what a fault held back. An answer that is there comes before a time limit that is over.
+    fn wake_late(&mut self, now: Instant, who: Who, around: &mut Around<'_>) {
         while let Some(late) = self.life(who).and_then(|life| life.take_late(now)) {
             match late {
                 Late::Answer(call, answer) => self.steps.push_back(Step::Answer(who, call, answer)),
@@ -280,13 +295,6 @@ impl Nodes {
             }
         }
         self.do_steps(now, around);
-        self.wake_errand(now, who, around);
-        let mut outputs = std::mem::take(&mut self.outputs);
-        if let Some(listener) = self.life(who).and_then(|life| life.listener.as_mut()) {
-            listener.advance_into(now, &mut outputs);
-        }
-        self.outputs = outputs;
-        self.carry_out_outputs(now, who, around);
     }
 
     fn wake_errand(&mut self, now: Instant, who: Who, around: &mut Around<'_>) {

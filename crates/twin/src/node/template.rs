@@ -20,6 +20,7 @@ pub struct PodTemplate {
     namespace: Arc<str>,
     referred: Referred,
     agent_capabilities: BTreeMap<String, String>,
+    software: direct::Software,
     containers: Vec<Ready>,
 }
 
@@ -125,6 +126,7 @@ impl PodTemplate {
             namespace: namespace.into(),
             referred,
             agent_capabilities,
+            software: direct::Software::default(),
             containers: Vec::new(),
         };
         ready.containers = ready.template.environments.iter().map(|each| ready.prepare(each)).collect();
@@ -191,7 +193,7 @@ impl PodTemplate {
         match &self.containers[container] {
             Ready::Refused(message) => Err(message.clone()),
             Ready::Plain => Ok(Running { program: Program::Plain, agent: None }),
-            Ready::Agent(ready) => Ok(ready.of(pod, start_up)),
+            Ready::Agent(ready) => Ok(ready.of(pod, start_up, &self.software)),
             Ready::ByPod => self.decide_by_pod(container, pod, start_up).map_err(String::into_boxed_str),
         }
     }
@@ -213,7 +215,11 @@ impl PodTemplate {
             let capabilities = capabilities(&agent.name, machine).into();
             RunningAgent {
                 organization,
-                identity: direct::Identity { name: agent.name.into(), capabilities },
+                identity: direct::Identity {
+                    name: agent.name.into(),
+                    software: self.software.clone(),
+                    capabilities,
+                },
             }
         });
         Ok(Running { program: decided.program, agent })
@@ -239,7 +245,7 @@ const NAME: &str = "Agent.Name";
 const COMPUTER: &str = "Agent.ComputerName";
 
 impl ReadyAgent {
-    fn of(&self, pod: Singular<'_>, start_up: Millis) -> Running {
+    fn of(&self, pod: Singular<'_>, start_up: Millis, software: &direct::Software) -> Running {
         let name = match &self.name {
             None => pod.host_name(),
             Some(Name::Fixed(name)) => Arc::clone(name),
@@ -255,7 +261,7 @@ impl ReadyAgent {
             program: Program::Entrypoint(program),
             agent: Some(RunningAgent {
                 organization: Arc::clone(&self.organization),
-                identity: direct::Identity { name, capabilities },
+                identity: direct::Identity { name, software: software.clone(), capabilities },
             }),
         }
     }
