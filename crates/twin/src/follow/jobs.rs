@@ -52,14 +52,15 @@ fn created(
     until: Instant,
     book: &mut Book,
 ) {
-    let new = jobs.0.values().filter(|life| life.created > poll.at && life.created <= until).count();
-    let seen = Some(i64::try_from(new).unwrap_or(i64::MAX));
+    let new = || jobs.0.values().map(|life| life.created).filter(|at| *at > poll.at && *at <= until);
+    let seen = Some(i64::try_from(new().count()).unwrap_or(i64::MAX));
+    // KEDA counts after it has read, and before it creates.
+    let latest = new().min().unwrap_or(poll.at).max(poll.at + log.lag);
+    let times = [poll.at, poll.at - log.lag, latest];
     let mut choices = Vec::new();
     for (number, revision) in revisions.at(poll.at).into_iter().enumerate() {
         let Object::Job { settings, triggers } = &revision.object else { continue };
-        for (place, (counts, unless)) in
-            jobs.seen(revision, settings, poll.at, log.lag).into_iter().enumerate()
-        {
+        for (place, (counts, unless)) in jobs.seen(revision, settings, times).into_iter().enumerate() {
             let readings = readings(revision, triggers, poll);
             let Ok(bounds) = settings.bounds else {
                 return book.skip(poll.at, "the spec makes this version of the operator panic");
@@ -302,19 +303,15 @@ impl<'a> Lives<'a> {
         Self(jobs)
     }
 
-    /// How many Jobs may have been counted, what the log tells first, and what must have been otherwise.
-    fn seen(
-        &self,
-        revision: &Revision,
-        settings: &Settings,
-        at: Instant,
-        lag: Millis,
-    ) -> Vec<(Counts, String)> {
+    /// How many Jobs may have been counted at these times, at the first of them first, and what must have been
+    /// otherwise. Jobs that were created after the first are not there yet.
+    fn seen(&self, revision: &Revision, settings: &Settings, times: [Instant; 3]) -> Vec<(Counts, String)> {
+        let [at, ..] = times;
         let mut told = Counts::default();
         let (mut least, mut most) = (Counts::default(), Counts::default());
         let mut unsure: Vec<String> = Vec::new();
         for life in self.0.values().filter(|life| life.created <= at) {
-            let states = [at, at - lag, at + lag].map(|at| life.counts(revision, settings, at));
+            let states = times.map(|at| life.counts(revision, settings, at));
             let [(runs, waits), ..] = states;
             told.running += i64::from(runs);
             told.pending += i64::from(waits);
@@ -332,7 +329,7 @@ impl<'a> Lives<'a> {
                 let counts = Counts { running, pending };
                 if counts != told {
                     let unless = format!(
-                        "{running} Jobs were unfinished and {pending} pending, as {} changed just then",
+                        "{running} unfinished and {pending} pending Jobs were seen, as {} changed just then",
                         unsure.join(", ")
                     );
                     seen.push((counts, unless));

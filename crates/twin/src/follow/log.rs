@@ -102,10 +102,17 @@ impl<'a> Log<'a> {
             Fact::RunStarted(started) => Some(&**started),
             _ => None,
         })?;
-        let (created, target) = sorted.iter().find_map(|event| match &event.fact {
+        let (told, target) = sorted.iter().find_map(|event| match &event.fact {
             Fact::ScaleTarget(target) => Some((event.at, &**target)),
             _ => None,
         })?;
+        // The manifests may be read long before they are applied.
+        let object = format!("{}/{}", target.scaler, target.name);
+        let created = sorted.iter().find_map(|event| match &event.fact {
+            Fact::Condition { object: about, .. } if *about == object => Some(event.at),
+            _ => None,
+        });
+        let created = created.unwrap_or(told);
         let ends = |event: &&&Event| {
             matches!(event.fact, Fact::RunDraining {} | Fact::RunFinished { .. } | Fact::HarnessFailed { .. })
         };

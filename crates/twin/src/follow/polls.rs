@@ -177,10 +177,10 @@ impl<'a> Follower<'_, 'a> {
     ) {
         for (place, workload) in self.log.seen(at).into_iter().enumerate() {
             for (nth, last_active) in self.last_active.iter().enumerate() {
-                for (late, now) in [(false, at), (true, at + self.log.lag)] {
+                for (late, now, created) in self.clocks(at) {
                     let inputs = PollInputs {
                         now,
-                        created: self.log.created,
+                        created,
                         last_active: *last_active,
                         current: workload.spec,
                         active: found.active,
@@ -206,6 +206,13 @@ impl<'a> Follower<'_, 'a> {
                 }
             }
         }
+    }
+
+    /// Times that the decision may have gone by: now, and when the object was created.
+    fn clocks(&self, at: Instant) -> [(bool, Instant, Instant); 3] {
+        let created = self.log.created;
+        let earlier = created - WHOLE_SECOND - self.log.lag;
+        [(false, at, created), (true, at + self.log.lag, created), (true, at + self.log.lag, earlier)]
     }
 
     /// A write that no poll with a read precedes.
@@ -245,32 +252,29 @@ impl<'a> Follower<'_, 'a> {
     /// Replicas that stayed below the minimum for longer than a poll may take.
     fn overdue(&self, book: &mut Book) {
         let ends = self.log.workload.iter().skip(1).map(|(at, _)| *at).chain([self.log.end]);
-        let mut since: Option<Instant> = None;
+        // Since when they are, and whether that was told.
+        let mut since: Option<(Instant, bool)> = None;
         for ((at, workload), end) in self.log.workload.iter().zip(ends) {
             let revision = self.revisions.in_force(*at);
             let Object::Scaled { spec, .. } = &revision.object else { continue };
             let policy = &spec.policy;
-            let below = workload.spec < policy.min && policy.idle.is_none() && !policy.paused;
-            let begin = *since.get_or_insert(*at);
-            if !below {
+            if workload.spec >= policy.min || policy.idle.is_some() || policy.paused {
                 since = None;
                 continue;
             }
-            let restarted =
-                self.revisions.restarted.iter().any(|restart| *restart >= begin && *restart <= end);
+            let (begin, told) = *since.get_or_insert((*at, false));
             let limit = revision.polling_interval() + RAISES_WITHIN;
-            if end.since(begin) > limit && !restarted {
-                let because =
-                    format!("{} replicas are fewer than the minimum for longer than {limit}", workload.spec);
-                let choice = Choice {
-                    expected: Some(i64::from(policy.min)),
-                    because,
-                    unless: String::new(),
-                    state: (),
-                };
-                book.compare((end, Who::Keda, What::Overdue), Some(i64::from(workload.spec)), vec![choice]);
-                since = None;
+            let restarts = |restart: &Instant| *restart + limit >= begin && *restart <= end;
+            if told || end.since(begin) <= limit || self.revisions.restarted.iter().any(restarts) {
+                continue;
             }
+            let because =
+                format!("{} replicas are fewer than the minimum for longer than {limit}", workload.spec);
+            let expected = Some(i64::from(policy.min));
+            let choice = Choice { expected, because, unless: String::new(), state: () };
+            let seen = Some(i64::from(workload.spec));
+            book.compare((begin + limit, Who::Keda, What::Overdue), seen, vec![choice]);
+            since = Some((begin, true));
         }
     }
 }
