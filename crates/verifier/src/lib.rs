@@ -29,6 +29,8 @@ pub mod report;
 mod rules;
 mod scaled_job;
 pub mod series;
+#[cfg(test)]
+mod shown;
 mod stages;
 mod verdict;
 mod words;

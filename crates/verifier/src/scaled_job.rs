@@ -85,17 +85,26 @@ impl Counts {
         slack: Millis,
     ) -> Self {
         let soon = |when: Option<Instant>| when.is_some_and(|when| when > at && when <= at + slack);
-        let old = |job: &KubernetesJob| job.created.is_some_and(|created| created <= at);
-        let ended = history.kubernetes_jobs.values().filter(|job| old(job) && soon(job.finished)).count();
+        let old = |job: &KubernetesJob| job.created.is_some_and(|created| created < at);
+        let ended =
+            history.kubernetes_jobs.values().filter(|job| old(job) && soon(job.finished.or(job.deleted)));
+        let ended = ended.count();
         let started = history.pods.iter().filter(|pod| soon(pod.running)).count();
         let range = |steps: &Steps, fewer: usize| {
-            let now = steps.at(at).unwrap_or_default();
+            let now = found(history, steps, at);
             let fewer = now.saturating_sub(u32::try_from(fewer).unwrap_or(u32::MAX));
-            let before = steps.values(at - slack, at);
+            let before = steps.values(at - slack, Instant(at.0.saturating_sub(1)));
             before.fold((fewer, now), |(least, most), value| (least.min(value), most.max(value)))
         };
         Self { running: range(unfinished, ended), pending: range(pending, ended + started) }
     }
+}
+
+/// What a poll found at an instant: all but what was made in it.
+pub(crate) fn found(history: &History, steps: &Steps, at: Instant) -> u32 {
+    let made = history.jobs_made.iter().skip(history.jobs_made.partition_point(|made| *made < at));
+    let made = made.take_while(|made| **made == at).count();
+    steps.at(at).unwrap_or_default().saturating_sub(u32::try_from(made).unwrap_or(u32::MAX))
 }
 
 /// A poll's decision.

@@ -114,17 +114,20 @@ impl<'a> Case<'a> {
         let mut rhythm: Option<Instant> = None;
         let mut last: Option<Instant> = None;
         let mut attributed = Vec::with_capacity(reads.len());
-        for read in reads {
+        let asked = self.asked_by_hpa(&reads);
+        for (index, read) in reads.into_iter().enumerate() {
             let era = self.era(read.at);
             let began = read.at - read.latency;
             if last.is_some_and(|last| self.restarted_between(last, read.at)) {
                 rhythm = None;
             }
-            let running = self.replicas.at(began).is_some_and(|replicas| replicas > 0);
+            // What a read leads to may be written in the same instant.
+            let before = Instant(began.0.saturating_sub(1));
+            let running = self.replicas.at(before).is_some_and(|replicas| replicas > 0);
             let reader = if self.is_job || !running {
                 Reader::Poll
             } else if !self.history.hpa_reads.is_empty() {
-                if self.hpa_asked(read) { Reader::Hpa } else { Reader::Poll }
+                if asked.contains(&index) { Reader::Hpa } else { Reader::Poll }
             } else if let Some(before) = rhythm {
                 let on_time = !era.polls_do_not_read() && on_beat(before, began, era.poll());
                 if on_time { Reader::Poll } else { Reader::Hpa }
@@ -151,10 +154,22 @@ impl<'a> Case<'a> {
         faults.iter().any(|fault| restarted(&fault))
     }
 
-    fn hpa_asked(&self, read: &Read) -> bool {
-        let asked = &self.history.hpa_reads;
-        let first = asked.partition_point(|asked| asked.at + READ_SKEW < read.at);
-        asked.iter().skip(first).take(4).any(|asked| asked.at - asked.latency - READ_SKEW <= read.at)
+    /// The reads that the HPA's own requests caused: for each the nearest, and what failed before it.
+    fn asked_by_hpa(&self, reads: &[&Read]) -> BTreeSet<usize> {
+        let mut claimed = BTreeSet::new();
+        for asked in &self.history.hpa_reads {
+            let from = asked.at - asked.latency - READ_SKEW;
+            let first = reads.partition_point(|read| read.at < from);
+            let near = reads.iter().enumerate().skip(first);
+            let near = near.take_while(|(_, read)| read.at <= asked.at + READ_SKEW);
+            let free: Vec<(usize, &&Read)> = near.filter(|(index, _)| !claimed.contains(index)).collect();
+            let nearest = free.iter().min_by_key(|(_, read)| read.at.0.abs_diff(asked.at.0));
+            let Some((nearest, last)) = nearest else { continue };
+            claimed.insert(*nearest);
+            let failed = free.iter().filter(|(_, read)| !read.succeeded() && read.at < last.at);
+            claimed.extend(failed.map(|(index, _)| *index));
+        }
+        claimed
     }
 }
 

@@ -27,6 +27,8 @@ pub(super) struct Proposal {
     pub(super) likely: u32,
     low: u32,
     high: u32,
+    /// How often the controllers had started anew: what was proposed before is forgotten.
+    life: u32,
 }
 
 /// Every sync's proposal, or why they cannot be told.
@@ -41,20 +43,19 @@ pub(super) fn proposals(case: &Case<'_>) -> Result<Vec<Proposal>, String> {
     }
     let mut proposals: Vec<Proposal> = Vec::new();
     let mut restarts = case.history.faults.iter().filter(|fault| fault.restarts_controllers()).peekable();
-    let mut first = true;
+    let (mut first, mut life) = (true, 0);
     for (at, proposal) in synced(case) {
         while restarts.next_if(|restart| restart.from <= at).is_some() {
             // Its history was in memory only.
-            proposals.clear();
-            first = true;
+            (first, life) = (true, life + 1);
         }
         if std::mem::take(&mut first) {
             // kubernetes pkg/controller/podautoscaler/horizontal.go, `recordInitialRecommendation`.
             let found = case.replicas_at(at);
             let words = "the replicas that the HPA found at first".to_owned();
-            proposals.push(Proposal { at, words, likely: found, low: found, high: found });
+            proposals.push(Proposal { at, words, likely: found, low: found, high: found, life });
         }
-        proposals.extend(proposal);
+        proposals.extend(proposal.map(|proposal| Proposal { life, ..proposal }));
     }
     Ok(proposals)
 }
@@ -112,7 +113,7 @@ fn proposal<'r>(
 ) -> Proposal {
     let hpa = &case.era(at).hpa;
     let (from, to) = (at - case.slack, at + case.slack);
-    let mut proposal = Proposal { at, words: String::new(), likely: 0, low: 0, high: 0 };
+    let mut proposal = Proposal { at, words: String::new(), likely: 0, low: 0, high: 0, life: 0 };
     for (rule, count) in counts {
         let per_replica = rule.target.max(1);
         let exact = u32::try_from(count.div_ceil(per_replica)).unwrap_or(u32::MAX);
@@ -140,7 +141,14 @@ fn fallback(era: &Era<'_>, read: &Read) -> Option<Proposal> {
     let replicas = era.spec("/fallback/replicas").and_then(Value::as_u64)?;
     let replicas = u32::try_from(replicas).unwrap_or(u32::MAX);
     let words = "KEDA's fallback while reads fail".to_owned();
-    Some(Proposal { at: read.at, words, likely: replicas, low: replicas, high: replicas })
+    Some(Proposal { at: read.at, words, likely: replicas, low: replicas, high: replicas, life: 0 })
+}
+
+/// What was proposed up to an instant since the controllers started.
+fn remembered(proposals: &[Proposal], at: Instant) -> &[Proposal] {
+    let known = proposals.get(..proposals.partition_point(|one| one.at <= at)).unwrap_or_default();
+    let life = known.last().map_or(0, |last| last.life);
+    known.get(known.partition_point(|one| one.life < life)..).unwrap_or_default()
 }
 
 /// What the window makes of the proposals up to a sync.
@@ -157,8 +165,7 @@ struct Stabilised<'p> {
 
 impl<'p> Stabilised<'p> {
     fn of(case: &Case<'_>, proposals: &'p [Proposal], at: Instant) -> Option<Self> {
-        let after = proposals.partition_point(|proposal| proposal.at <= at);
-        let known = proposals.get(..after)?;
+        let known = remembered(proposals, at);
         let now = known.last()?;
         let window = case.era(at).window();
         let inside = |slack: Millis| {
@@ -268,8 +275,9 @@ fn lower(case: &Case<'_>, proposals: &[Proposal], stabilised: &Stabilised<'_>, c
     let bounded = |wanted: u32| wanted.clamp(era.floor(), max);
     let highest = stabilised.highest;
     let window = era.window();
-    let held =
-        proposals.iter().rfind(|proposal| proposal.at <= stabilised.now.at && proposal.likely >= change.from);
+    let held = remembered(proposals, stabilised.now.at)
+        .iter()
+        .rfind(|proposal| proposal.at <= stabilised.now.at && proposal.likely >= change.from);
     let held = held.filter(|held| held.at + window + case.slack > change.since);
     let until = held.map_or_else(
         || format!("HPA: nothing in its window of {}s wants {}", era.scale.stabilization_s, change.from),
@@ -308,8 +316,7 @@ fn lower(case: &Case<'_>, proposals: &[Proposal], stabilised: &Stabilised<'_>, c
 pub(super) fn holding(case: &Case<'_>, proposals: &[Proposal], at: Instant) -> Option<String> {
     let era = case.era(at);
     let replicas = case.replicas_at(at);
-    let after = proposals.partition_point(|proposal| proposal.at <= at);
-    let known = proposals.get(..after)?;
+    let known = remembered(proposals, at);
     let now = known.last()?;
     if replicas <= era.floor() {
         return Some(format!("the HPA's last sync, at {}, wanted {} for {}", now.at, now.likely, now.words));

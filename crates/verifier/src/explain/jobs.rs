@@ -1,11 +1,13 @@
 //! A ScaledJob's steps: Jobs that each poll made, and Jobs that ended.
 
+use std::collections::BTreeMap;
+
 use model::Instant;
 
 use super::case::Case;
 use super::{Actor, Step};
 use crate::history::{Read, Steps};
-use crate::scaled_job::{Counts, JobRules, Made, Queue, pending_jobs};
+use crate::scaled_job::{Counts, JobRules, Made, Queue, found, pending_jobs};
 use crate::words::{counted, names};
 
 /// So many counts that a poll may have found are tried.
@@ -22,12 +24,10 @@ pub(super) struct JobLoop {
 
 impl JobLoop {
     pub(super) fn of(case: &Case<'_>) -> Self {
-        let mut created: Vec<Instant> =
-            case.history.kubernetes_jobs.values().filter_map(|job| job.created).collect();
-        created.sort_unstable();
+        let created = case.history.jobs_made.iter().copied();
         let mut made = vec![Vec::new(); case.reads.len()];
         let mut before = Vec::new();
-        for at in created.into_iter().filter(|at| *at < case.until) {
+        for at in created.filter(|at| *at < case.until) {
             let after = case.reads.partition_point(|(read, _)| read.at <= at);
             match after.checked_sub(1).and_then(|index| made.get_mut(index)) {
                 Some(of_read) => of_read.push(at),
@@ -54,17 +54,17 @@ impl JobLoop {
 
     fn explained(&self, case: &Case<'_>, read: &Read, rules: &JobRules, number: u32) -> Result<Made, String> {
         let queues = queues(case, read)?;
-        let likely =
-            rules.made(&queues, (case.replicas_at(read.at), self.pending.at(read.at).unwrap_or_default()));
+        let now = |steps: &Steps| found(case.history, steps, read.at);
+        let likely = rules.made(&queues, (now(&case.replicas), now(&self.pending)));
         if likely.number == number {
             return Ok(likely);
         }
         let counts = Counts::around(case.history, (&case.replicas, &self.pending), read.at, case.slack);
         let choices = (counts.running.0..=counts.running.1)
             .flat_map(|running| (counts.pending.0..=counts.pending.1).map(move |pending| (running, pending)));
-        let found = choices.take(MOST_CHOICES).find(|found| rules.number(&queues, *found) == number);
-        if let Some(found) = found {
-            return Ok(rules.made(&queues, found));
+        let choice = choices.take(MOST_CHOICES).find(|choice| rules.number(&queues, *choice) == number);
+        if let Some(choice) = choice {
+            return Ok(rules.made(&queues, choice));
         }
         Err(format!("the strategy leads to {}: {}", counted(likely.number, "Job"), likely.because))
     }
@@ -83,7 +83,7 @@ impl JobLoop {
 
     /// Steps up, one for each poll that made Jobs, and steps down, where Jobs ended.
     pub(super) fn steps(&self, case: &Case<'_>) -> Vec<Step> {
-        let mut steps = Vec::new();
+        let mut steps = ends(case);
         for at in &self.before {
             let to = case.replicas_at(*at);
             let because = "not explained: the log has no poll before it".to_owned();
@@ -94,7 +94,7 @@ impl JobLoop {
             let Some((first, (reason, number))) = made.first().zip(self.decision(case, index)) else {
                 continue;
             };
-            let from = case.replicas.at(Instant(first.0.saturating_sub(1))).unwrap_or_default();
+            let from = found(case.history, &case.replicas, *first);
             let (explained, because) = match reason {
                 Ok(reason) => {
                     (true, format!("KEDA's ScaledJob: {} made, {}", counted(number, "Job"), reason.because))
@@ -106,32 +106,36 @@ impl JobLoop {
             let to = from.saturating_add(number);
             steps.push(Step { at: *first, from, to, by: Actor::Keda, explained, because });
         }
-        steps.extend(ends(case));
         steps.sort_by_key(|step| step.at);
         steps
     }
 }
 
+/// Jobs that ended, those of one instant together.
 fn ends(case: &Case<'_>) -> Vec<Step> {
-    let lowered = case.changes().filter(|change| change.to < change.from);
-    lowered
-        .map(|change| {
-            let jobs = case.history.kubernetes_jobs.iter();
-            let (mut ended, mut deleted) = (Vec::new(), Vec::new());
-            for (name, job) in jobs {
-                if job.finished == Some(change.at) {
-                    ended.push(name.as_str());
-                } else if job.finished.is_none() && job.deleted == Some(change.at) {
-                    deleted.push(name.as_str());
-                }
-            }
+    let mut ends: BTreeMap<Instant, (Vec<&str>, Vec<&str>)> = BTreeMap::new();
+    for (name, job) in &case.history.kubernetes_jobs {
+        match (job.finished, job.deleted) {
+            (Some(at), _) => ends.entry(at).or_default().0.push(name),
+            (None, Some(at)) => ends.entry(at).or_default().1.push(name),
+            (None, None) => {}
+        }
+    }
+    let before = ends.into_iter().filter(|(at, _)| *at < case.until);
+    before
+        .map(|(at, (ended, deleted))| {
             let by = if deleted.is_empty() { Actor::Job } else { Actor::Other };
-            let because = if deleted.is_empty() {
-                format!("Kubernetes' Job controller: {} ended", names(&ended, 4))
-            } else {
-                format!("{} deleted unfinished", names(&deleted, 4))
+            let because = match (ended.is_empty(), deleted.is_empty()) {
+                (_, true) => format!("Kubernetes' Job controller: {} ended", names(&ended, 4)),
+                (true, false) => format!("{} deleted unfinished", names(&deleted, 4)),
+                (false, false) => {
+                    format!("{} ended, {} deleted unfinished", names(&ended, 4), names(&deleted, 4))
+                }
             };
-            Step { at: change.at, from: change.from, to: change.to, by, explained: true, because }
+            // What a poll makes in the same instant comes after.
+            let to = found(case.history, &case.replicas, at);
+            let from = to.saturating_add(u32::try_from(ended.len() + deleted.len()).unwrap_or(u32::MAX));
+            Step { at, from, to, by, explained: true, because }
         })
         .collect()
 }

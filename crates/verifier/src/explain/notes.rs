@@ -8,8 +8,11 @@ use crate::words::span;
 /// What the log tells of beside reads and steps.
 pub(super) fn of(case: &Case<'_>) -> Vec<Note> {
     let mut notes = Vec::new();
-    for fault in &case.history.faults {
-        notes.push(Note { at: fault.from, what: format!("{} begins", fault.name()) });
+    let told = |name: &str| case.eras.iter().any(|era| era.because == name);
+    for fault in case.history.faults.iter().filter(|fault| !told(&fault.name())) {
+        let (from, to) = fault.span(case.history.end);
+        let begins = if from < to { " begins" } else { "" };
+        notes.push(Note { at: fault.from, what: format!("{}{begins}", fault.name()) });
         notes.extend(fault.to.map(|at| Note { at, what: format!("fault {} is over", fault.index) }));
     }
     for pair in case.eras.windows(2) {

@@ -57,6 +57,8 @@ pub(crate) struct History {
     pub(crate) workloads: BTreeMap<String, Workload>,
     /// Kubernetes Jobs by name.
     pub(crate) kubernetes_jobs: BTreeMap<String, KubernetesJob>,
+    /// When Kubernetes Jobs were made, in order.
+    pub(crate) jobs_made: Vec<Instant>,
     /// Reads of the queue in order.
     pub(crate) reads: Vec<Read>,
     /// Requests that were refused, failed or are not modelled.
@@ -298,7 +300,11 @@ impl History {
                 counts.ready.set(at, ready);
             }
             Fact::KubernetesJobCreated { job } => {
-                self.kubernetes_jobs.entry(job).or_default().created.get_or_insert(at);
+                let job = self.kubernetes_jobs.entry(job).or_default();
+                if job.created.is_none() {
+                    self.jobs_made.push(at);
+                }
+                job.created.get_or_insert(at);
             }
             Fact::KubernetesJobFinished { job, .. } => {
                 self.kubernetes_jobs.entry(job).or_default().finished.get_or_insert(at);
@@ -424,6 +430,11 @@ impl History {
     /// Until when the workload was left to itself: the run's own deletion is no scaling.
     pub(crate) fn judged_until(&self) -> Instant {
         self.draining.unwrap_or(self.end)
+    }
+
+    /// The last instant of the workload that is not the run's own deletion of it.
+    pub(crate) fn last_judged(&self) -> Instant {
+        self.draining.map_or(self.end, |draining| Instant(draining.0.saturating_sub(1)))
     }
 
     /// Every span that an agent held a job for, by agent and job.

@@ -37,7 +37,7 @@ pub(super) fn judge(history: &History, judged: &mut Judged) {
         };
         let online = agent.presence.last() == 1;
         let pod = history.pod_of(*id, *registered);
-        let taken = pod.and_then(|pod| consequences::took_pod(history, pod, history.end));
+        let taken = pod.and_then(|pod| consequences::took_pod(history, pod, *registered));
         // Nobody listened when the agent left.
         let left = pod.and_then(|pod| {
             let exits = pod.containers.values().flat_map(|container| &container.exits);

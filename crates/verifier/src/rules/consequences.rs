@@ -29,10 +29,10 @@ pub(super) fn tell(judged: &mut Judged, at: Instant, subject: String, measured: 
     judged.find(&CONSEQUENCE, at, Breach { subject, measured, bound, because });
 }
 
-/// The fault that killed a pod, deleted it or took its node away, by an instant.
-pub(super) fn took_pod<'h>(history: &'h History, pod: &Pod, by: Instant) -> Option<&'h FaultSpan> {
+/// The fault that killed a pod, deleted it or took its node away after something began in it.
+pub(super) fn took_pod<'h>(history: &'h History, pod: &Pod, began: Instant) -> Option<&'h FaultSpan> {
     let taken = |fault: &&FaultSpan| {
-        fault.from <= by + slack(history) && (fault.takes_pod(pod) || fault.takes_node_of(pod))
+        began <= fault.from + slack(history) && (fault.takes_pod(pod) || fault.takes_node_of(pod))
     };
     history.faults.iter().find(taken)
 }

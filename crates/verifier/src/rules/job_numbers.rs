@@ -8,7 +8,7 @@ use crate::bounds::{creating, reads_of};
 use crate::count::{CountRule, version};
 use crate::history::{History, Read, Steps};
 use crate::report::Severity;
-use crate::scaled_job::{Counts, JobRules, Queue, pending_jobs};
+use crate::scaled_job::{Counts, JobRules, Queue, found, pending_jobs};
 use crate::words::counted;
 
 /// KEDA's informer of Jobs lags this much behind, beside what observation costs.
@@ -61,8 +61,7 @@ fn judge_polls(
         return;
     };
     let Some(counting) = counting(tracking) else { return };
-    let mut created: Vec<Instant> = history.kubernetes_jobs.values().filter_map(|job| job.created).collect();
-    created.sort_unstable();
+    let created = &history.jobs_made;
     let polls: Vec<&Read> = reads_of(history, pool).collect();
     let events = history.kubernetes_events.iter().filter(|event| event.reason == "KEDAJobCreateFailed");
     let failures: Vec<Instant> = events.map(|event| event.at).collect();
@@ -84,7 +83,7 @@ fn judge_polls(
             continue;
         }
         let queues = queues(&counting, poll);
-        let now = |steps: &Steps| steps.at(poll.at).unwrap_or_default();
+        let now = |steps: &Steps| found(history, steps, poll.at);
         let found = (now(&tracking.replicas), now(pending));
         if rules.number(&queues, found) == made {
             continue;

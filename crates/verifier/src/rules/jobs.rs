@@ -54,7 +54,8 @@ fn judge_end(history: &History, request: u64, job: &Job, judged: &mut Judged) {
     let abandoned = job.finishes.iter().find(|finish| finish.result == JobResult::Abandoned);
     if let Some(finish) = abandoned {
         let pod = job.received().and_then(|taken| history.pod_of(taken.agent, taken.at));
-        let taken = pod.and_then(|pod| consequences::took_pod(history, pod, finish.at));
+        let taken = pod.zip(job.received());
+        let taken = taken.and_then(|(pod, taken)| consequences::took_pod(history, pod, taken.at));
         // The agent may be alive, and its renewals unanswered.
         let lock =
             history.started.as_ref().map_or(Millis::ZERO, |started| started.scenario.organization.job_lock);

@@ -61,7 +61,7 @@ pub(crate) fn peak(history: &History) -> Option<(u32, Instant)> {
 pub(crate) fn back_at_minimum(history: &History) -> Option<(Instant, Instant)> {
     let ended = history.last_job_ended()?;
     let back = history.replicas().first_at_most(ended, history.minimum())?;
-    (back <= history.judged_until()).then_some((ended, back))
+    (back <= history.last_judged()).then_some((ended, back))
 }
 
 fn judge_peak(history: &History, expected: u32, judged: &mut Judged) {

@@ -128,7 +128,7 @@ fn judge_settling(history: &History, judged: &mut Judged) {
         .map(|(request, _)| request.to_string())
         .collect();
     let minimum = history.minimum();
-    let replicas = history.replicas().at(history.judged_until()).unwrap_or_default();
+    let replicas = history.replicas().at(history.last_judged()).unwrap_or_default();
     let mut hanging = Vec::new();
     if !unfinished.is_empty() {
         hanging.push(format!(
