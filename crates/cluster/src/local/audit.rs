@@ -174,6 +174,8 @@ fn open(path: &Path) -> Option<(File, u64)> {
 #[serde(rename_all = "camelCase")]
 struct Entry {
     stage: String,
+    #[serde(default)]
+    verb: String,
     user: User,
     object_ref: ObjectRef,
     response_status: Option<Status>,
@@ -222,9 +224,13 @@ fn read(line: &[u8], namespace: &str, clock: &Clock) -> Option<Event> {
             user if user == KEDA_USER => "keda".to_owned(),
             user => user,
         };
-        // A patch of something else than the replicas.
-        let replicas = entry.request_object.pointer("/spec/replicas")?;
-        let replicas = replicas.as_u64().and_then(|replicas| u32::try_from(replicas).ok())?;
+        let replicas = match entry.request_object.pointer("/spec/replicas") {
+            Some(replicas) => replicas.as_u64().and_then(|replicas| u32::try_from(replicas).ok())?,
+            // Go's clients leave a zero out (k8s:staging/src/k8s.io/api/autoscaling/v1/types.go, `ScaleSpec`).
+            None if entry.verb == "update" => 0,
+            // A patch of something else than the replicas.
+            None => return None,
+        };
         Fact::ScaleWritten { workload: format!("{kind}/{name}"), writer, replicas, status }
     } else {
         return None;
@@ -292,6 +298,24 @@ mod tests {
             };
             assert_eq!(read(&line, "mine", &clock).map(|event| event.fact), Some(expected));
         }
+    }
+
+    #[test]
+    fn a_zero_is_left_out_of_an_update() {
+        let clock = Clock::start(1);
+        let object = json!({ "resource": "deployments", "subresource": "scale", "namespace": "mine", "name": "a" });
+        let line = entry(&clock, KEDA_USER, "apps", &object, 200);
+        let mut zero: Value = serde_json::from_slice(&line).expect("an entry");
+        zero["requestObject"]["spec"] = json!({});
+        let replicas = |verb: &str| {
+            let mut entry = zero.clone();
+            entry["verb"] = verb.into();
+            match read(entry.to_string().as_bytes(), "mine", &clock)?.fact {
+                Fact::ScaleWritten { replicas, .. } => Some(replicas),
+                _ => None,
+            }
+        };
+        assert_eq!((replicas("update"), replicas("patch")), (Some(0), None));
     }
 
     #[test]
