@@ -1,8 +1,8 @@
 //! The lists that KEDA reads.
 
-use azure_devops::{Answer, JobRequestQuery, RequestId, RowOrder};
+use azure_devops::{Answer, Call, Definition, JobRequestQuery, JobTemplate, RequestId, RowOrder};
 use model::Millis;
-use model::event::{JobResult, RequestForm};
+use model::event::{JobResult, RequestForm, ScalerRow};
 use serde_json::Value;
 
 use crate::driver::{Organization, POOL, settings, with_placeholder};
@@ -228,4 +228,71 @@ fn only_so_many_finished_rows_are_kept() {
     assert_eq!(rows.last(), Some(&(limit as u64 + 1)));
     let forgotten = azure_devops::Call::GetJobRequest { pool: POOL, request: RequestId(1) };
     assert!(organization.call(forgotten).is_err());
+}
+
+/// What KEDA counts, read without an answer, against the rows of the answer.
+fn same_rows(organization: &mut Organization, query: &JobRequestQuery) {
+    let list = organization.rows(query.clone());
+    let service = &organization.service;
+    let told = service.scaler_rows(&list);
+    let told: Vec<_> = told.into_iter().filter(|row| row.result.is_none()).collect();
+    let seen: Vec<_> = service
+        .unfinished_rows(POOL, query)
+        .map(|row| ScalerRow {
+            request: row.request().0,
+            demands: row.demands().map(str::to_owned).collect(),
+            assigned: row.is_assigned(),
+            received: row.is_received(),
+            result: row.result(),
+            matched_agents: row.matched_agents().map(str::to_owned).collect(),
+        })
+        .collect();
+    assert_eq!(seen, told, "{query:?}");
+    let rows: Vec<_> = service.rows(&list).map(|row| row.request()).collect();
+    assert_eq!(rows, list.rows);
+    for row in service.unfinished_rows(POOL, query) {
+        for agent in ["template", "pod-a", "pod-b", "POD-A", "nobody"] {
+            let listed = row.matched_agents().any(|name| name == agent);
+            assert_eq!(row.matches_agent(agent), listed, "{agent}");
+        }
+    }
+}
+
+#[test]
+fn rows_read_without_an_answer_are_those_of_the_answer() {
+    for row_order in [RowOrder::UnfinishedFirst, RowOrder::NewestFirst] {
+        let mut settings = with_placeholder(settings(), &[]);
+        settings.switches.row_order = row_order;
+        let mut organization = Organization::new(settings);
+        same_rows(&mut organization, &top(250));
+        mixed(&mut organization);
+        organization.burst(3);
+        for query in [JobRequestQuery::default(), completed(0), completed(1)] {
+            same_rows(&mut organization, &query);
+        }
+        for rows in 0..10 {
+            same_rows(&mut organization, &top(rows));
+        }
+    }
+}
+
+#[test]
+fn an_ended_row_tells_of_its_definition_as_it_was() {
+    let mut organization = Organization::with_template();
+    mixed(&mut organization);
+    let before = json(&mut organization, completed(10));
+    let mut again = Organization::with_template();
+    mixed(&mut again);
+    let definition = Definition {
+        name: "ci".to_uppercase(),
+        project: "another project".to_owned(),
+        pool: "keda-pool".to_owned(),
+        jobs: vec![JobTemplate { name: "Job".to_owned(), demands: Vec::new(), duration: Millis::ZERO }],
+    };
+    again.call(Call::Define(definition)).expect("defined");
+    let after = json(&mut again, completed(10));
+    let ended =
+        |rows: &[Value]| rows.iter().filter(|row| !row["result"].is_null()).cloned().collect::<Vec<_>>();
+    assert_eq!(ended(&before), ended(&after));
+    assert_eq!(ended(&after).len(), 2);
 }
