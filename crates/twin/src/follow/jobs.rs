@@ -278,12 +278,18 @@ impl<'a> Lives<'a> {
             let at = event.at;
             match &event.fact {
                 Fact::KubernetesJobCreated { job } => {
-                    jobs.insert(job, Life { name: job, created: at, ..Life::default() });
+                    jobs.entry(job).or_insert(Life { name: job, created: at, ..Life::default() });
                 }
                 Fact::KubernetesJobFinished { job, succeeded } => {
-                    jobs.entry(job).or_default().finished.get_or_insert((at, *succeeded));
+                    if let Some(life) = jobs.get_mut(job.as_str()) {
+                        life.finished.get_or_insert((at, *succeeded));
+                    }
                 }
-                Fact::KubernetesJobDeleted { job } => jobs.entry(job).or_default().deleted = Some(at),
+                Fact::KubernetesJobDeleted { job } => {
+                    if let Some(life) = jobs.get_mut(job.as_str()) {
+                        life.deleted = Some(at);
+                    }
+                }
                 Fact::PodCreated { pod, owner: Some(owner) } => {
                     let Some(job) = owner.strip_prefix("Job/") else { continue };
                     let life = jobs.entry(job).or_insert(Life { name: job, created: at, ..Life::default() });

@@ -213,31 +213,38 @@ impl<'a> Log<'a> {
 
     fn counted(&mut self, at: Instant, counts: Workload) {
         let before = self.workload.last().map(|(_, before)| before.spec);
-        if !self.audited
-            && let Some(before) = before
+        if let Some(before) = before
             && before != counts.spec
         {
             // KEDA moves replicas from and to zero or idle ones, and up to the minimum; the rest is the HPA's.
             let idle = self.target.idle.unwrap_or(0);
             let keda = before <= idle || counts.spec <= idle;
             let writer = if keda { Writer::Keda } else { Writer::Hpa };
-            self.writes.push(Write { at, writer, replicas: counts.spec, done: true });
+            // Audit logs of the first such runs leave zeros out.
+            let left_out =
+                counts.spec == 0 && !self.writes.iter().rev().any(|write| write.at + self.lag > at);
+            if !self.audited || left_out {
+                self.writes.push(Write { at, writer, replicas: counts.spec, done: true });
+            }
         }
         self.workload.push((at, counts));
     }
 
-    /// The workload as it may have been seen at that time, as the log tells it first.
-    pub(super) fn seen(&self, at: Instant) -> Vec<Workload> {
+    /// The workload as `who` may have seen it at that time, as the log tells it first. What is written just
+    /// afterwards counts if somebody else wrote it: nobody sees their own write before they have made it.
+    pub(super) fn seen(&self, at: Instant, who: Writer) -> Vec<Workload> {
         let until = |at: Instant| self.workload.partition_point(|(changed, _)| *changed <= at);
-        let mut seen: Vec<Workload> = Vec::new();
-        let told = until(at);
-        let near = until(at - self.lag).saturating_sub(1)..until(at + self.lag);
-        let told = told.checked_sub(1).into_iter();
-        for place in told.chain(near) {
-            if let Some((_, workload)) = self.workload.get(place)
-                && !seen.contains(workload)
-            {
-                seen.push(*workload);
+        let Some(told) = self.workload(at) else { return Vec::new() };
+        let others = self.writes.iter().filter(|write| write.done && write.writer != who);
+        let others: Vec<Instant> = others.map(|write| write.at).collect();
+        let mut seen = vec![told];
+        for place in until(at - self.lag).saturating_sub(1)..until(at + self.lag) {
+            let Some(&(changed, mut workload)) = self.workload.get(place) else { continue };
+            if !others.iter().any(|write| *write > at && *write <= changed) && changed > at {
+                workload.spec = told.spec;
+            }
+            if !seen.contains(&workload) {
+                seen.push(workload);
             }
         }
         seen

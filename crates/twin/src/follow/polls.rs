@@ -65,7 +65,7 @@ struct Found {
 impl<'a> Follower<'_, 'a> {
     fn poll(&mut self, poll: &Poll<'a>, write: Option<&Write>, book: &mut Book) {
         let seen = write.map(|write| i64::from(write.replicas));
-        if self.log.seen(poll.at).is_empty() {
+        if self.log.seen(poll.at, Writer::Keda).is_empty() {
             return book.skip(poll.at, "the workload's replicas were not told before the poll");
         }
         let mut choices = Vec::new();
@@ -175,7 +175,7 @@ impl<'a> Follower<'_, 'a> {
         unless: &str,
         choices: &mut Vec<Choice<(Decision, bool)>>,
     ) {
-        for (place, workload) in self.log.seen(at).into_iter().enumerate() {
+        for (place, workload) in self.log.seen(at, Writer::Keda).into_iter().enumerate() {
             for (nth, last_active) in self.last_active.iter().enumerate() {
                 for (late, now, created) in self.clocks(at) {
                     let inputs = PollInputs {

@@ -17,8 +17,8 @@ const SYNC_PERIOD: Millis = Millis::seconds(15);
 const ONE_POLL: Millis = Millis::seconds(3);
 /// After a failure the same poll tries once more: a timeout, and one for the pool.
 const WITH_RETRY: Millis = Millis::seconds(10);
-/// Half of this of the lag is what two programs on one machine may disagree by about one request.
-const SAME_REQUEST: u64 = 2;
+/// By this part of the lag two programs on one machine may disagree about when a request was.
+const SAME_REQUEST: u64 = 10;
 
 /// Who asked what.
 #[derive(Default)]

@@ -16,7 +16,9 @@ use super::book::Book;
 use super::log::Log;
 
 /// How long a change takes to be in force everywhere: until KEDA has reconciled, and the HPA has been changed.
-const SETTLES: Millis = Millis::seconds(5);
+const SETTLES: Millis = Millis::seconds(2);
+/// And so many times as long as one fact takes to be seen.
+const SETTLES_LAGS: u64 = 10;
 /// How long an upgrade or a restart takes until the new operator polls.
 const TAKES_OVER: Millis = Millis::minutes(1);
 /// What stands for the address and the token, which no log tells and no decision asks for.
@@ -109,7 +111,7 @@ impl Revisions {
                 {
                     merge(&mut written, &Json::Object(edit.patch.clone()));
                     all.edited.push(at);
-                    SETTLES
+                    SETTLES + Millis(log.lag.0 * SETTLES_LAGS)
                 }
                 Some(Fault::KedaUpgrade(upgrade)) => {
                     rules = self::rules(&upgrade.version)?;

@@ -1,6 +1,7 @@
 //! The HPA's decisions: what it was told, and what each sync writes.
 
 use hpa::{History, KubernetesRules, View, desired};
+use keda::rules::Fallback;
 use keda::scaled_object::{FallbackBehavior, Spec};
 use keda::scaler::{AzurePipelines, MetricType, count};
 use model::{Fact, Instant, Millis};
@@ -34,7 +35,8 @@ struct Left {
 pub(super) fn follow(log: &Log<'_>, revisions: &Revisions, askers: &Askers<'_>, book: &mut Book) {
     let version = log.target.kubernetes.trim_start_matches('v').parse::<Version>();
     let rules = version.map_or_else(|_| KubernetesRules::default(), |version| KubernetesRules::of(&version));
-    let mut follower = Follower { log, revisions, rules, history: History::new(), done: Instant::START };
+    let mut follower =
+        Follower { log, revisions, askers, rules, history: History::new(), done: Instant::START };
     let mut writes = log.writes.iter().filter(|write| write.writer == Writer::Hpa).copied().peekable();
     for (place, sync) in askers.syncs.iter().enumerate() {
         while let Some(write) = writes.next_if(|write| write.at < sync.begin) {
@@ -62,6 +64,7 @@ pub(super) fn follow(log: &Log<'_>, revisions: &Revisions, askers: &Askers<'_>, 
 struct Follower<'l, 'a> {
     log: &'l Log<'a>,
     revisions: &'l Revisions,
+    askers: &'l Askers<'a>,
     rules: KubernetesRules,
     history: History,
     /// Everything before is taken into account.
@@ -125,19 +128,21 @@ impl Follower<'_, '_> {
             unless: unless.to_owned(),
             state: (),
         };
-        let mut choices = if answer.rows.is_empty() {
-            let because = if answer.failed { "the read failed" } else { "no read was made" };
-            vec![choice(false, because, "")]
-        } else {
+        let mut choices = if !answer.rows.is_empty() {
             vec![choice(true, "the read succeeded", "")]
+        } else if !answer.failed {
+            vec![choice(false, "no read was made", "")]
+        } else if let Some(fallback) = spec.fallback {
+            let failures = self.failures(answer.at, metric);
+            let because =
+                format!("it failed {failures} times, and the threshold is {}", fallback.failure_threshold);
+            let falls_back = failures > fallback.failure_threshold;
+            // Polls and queries count on copies of the counter that are not always the same.
+            let unless = "failures were counted on another copy of the status";
+            vec![choice(falls_back, &because, ""), choice(!falls_back, &because, unless)]
+        } else {
+            vec![choice(false, "the read failed", "")]
         };
-        if answer.rows.is_empty() && spec.fallback.is_some() {
-            choices.push(choice(
-                true,
-                "the read failed, and the fallback answers",
-                "it failed often enough to fall back",
-            ));
-        }
         let cached = spec.cached.get(metric).copied().unwrap_or(false);
         if answer.rows.is_empty() && cached {
             return book.skip(answer.at, NO_READ);
@@ -148,10 +153,29 @@ impl Follower<'_, '_> {
         book.compare((answer.at, Who::Hpa, What::Answered), Some(i64::from(answer.answered)), choices);
     }
 
+    /// How often a trigger could not be read in a row, until then.
+    fn failures(&self, at: Instant, metric: usize) -> u32 {
+        let revision = self.revisions.in_force(at);
+        let polls_count = revision.rules.scaled_object.fallback == Fallback::PollAndHpa;
+        let synced = self.askers.syncs.iter().filter_map(|sync| sync.answers.get(metric));
+        let synced = synced.filter_map(|answer| {
+            let good = !answer.rows.is_empty();
+            (good || answer.failed).then_some((answer.at, good))
+        });
+        let polled = self.askers.polls.iter().filter(|_| polls_count).filter_map(|poll| {
+            let answer = poll.answers.get(metric)?.first()?;
+            Some((poll.at, answer.is_some()))
+        });
+        let mut reads: Vec<(Instant, bool)> = synced.chain(polled).filter(|(when, _)| *when <= at).collect();
+        reads.sort_unstable();
+        let failures = reads.iter().rev().take_while(|(_, good)| !good).count();
+        u32::try_from(failures).unwrap_or(u32::MAX)
+    }
+
     /// Whether the sync wrote what it must have.
     fn sync(&mut self, sync: &Sync<'_>, writes: &[Write], book: &mut Book) {
         let seen = writes.last().map(|write| i64::from(write.replicas));
-        if self.log.seen(sync.begin).is_empty() {
+        if self.log.seen(sync.begin, Writer::Hpa).is_empty() {
             return book.skip(sync.at, "the workload's replicas were not told before the sync");
         }
         let mut choices = Vec::new();
@@ -161,7 +185,7 @@ impl Follower<'_, '_> {
             ("its clock was behind", sync.at - self.log.lag),
         ];
         for (number, revision) in self.revisions.at(sync.at).into_iter().enumerate() {
-            for (place, workload) in self.log.seen(sync.begin).into_iter().enumerate() {
+            for (place, workload) in self.log.seen(sync.begin, Writer::Hpa).into_iter().enumerate() {
                 for (told, answers) in self.answers(sync, &workload).into_iter().enumerate() {
                     for (clock, now) in shifts {
                         let mut unless: Vec<String> = Vec::new();
@@ -255,7 +279,7 @@ impl Follower<'_, '_> {
         let seen = Some(i64::from(write.replicas));
         let mut choices = Vec::new();
         for revision in self.revisions.at(at) {
-            for (place, workload) in self.log.seen(at - Millis(1)).into_iter().enumerate() {
+            for (place, workload) in self.log.seen(at - Millis(1), Writer::Hpa).into_iter().enumerate() {
                 let Object::Scaled { hpa, .. } = &revision.object else { continue };
                 if (hpa.min..=hpa.max).contains(&signed(workload.spec)) {
                     continue;
