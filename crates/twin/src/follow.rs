@@ -26,6 +26,7 @@ use serde::Serialize;
 
 mod book;
 mod jobs;
+mod lives;
 mod log;
 mod polls;
 mod reads;

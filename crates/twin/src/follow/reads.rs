@@ -152,7 +152,7 @@ fn audited<'a>(
     };
     if cached {
         let before = log.reads.iter().filter(|read| read.at <= asked.at && same_pool(read));
-        answer.rows = before.filter_map(|read| read.rows).last().into_iter().collect();
+        answer.rows = before.rev().find_map(|read| read.rows).into_iter().collect();
         return answer;
     }
     let slack = Millis(log.lag.0 / SAME_REQUEST);
