@@ -89,7 +89,7 @@ impl Service {
         let waiter = WaiterId(self.numbers.waiter);
         self.numbers.waiter += 1;
         let until = now + self.settings.long_poll;
-        self.polls.push_back((until, waiter));
+        self.set_poll(until, waiter);
         self.waiters.insert(waiter, Waiter { session: id, after });
         if let Some(session) = self.sessions.get_mut(&id.as_u128()) {
             session.waiters.push(waiter);

@@ -47,6 +47,8 @@ pub struct Service {
     timers: BTreeSet<(Instant, Timer)>,
     /// When held polls end, in their order: all are held equally long. The first is one that is still held.
     pub(crate) polls: VecDeque<(Instant, WaiterId)>,
+    /// Nothing is due before this instant. Something may be due later than that.
+    nothing_until: Instant,
     effects: Effects,
     wants_facts: bool,
     /// The kind of every plan.
@@ -105,6 +107,7 @@ impl Service {
             tokens: of("tokens"),
             timers: BTreeSet::new(),
             polls: VecDeque::new(),
+            nothing_until: Instant::START,
             effects: Effects::default(),
             wants_facts: true,
             plan_type: PLAN_TYPE.into(),
@@ -245,6 +248,9 @@ impl Service {
 
     /// Promises jobs to agents and does what is due, until neither finds anything more to do.
     fn settle(&mut self) {
+        if self.now < self.nothing_until && !self.may_promise {
+            return;
+        }
         loop {
             self.promise_jobs();
             let poll = self.polls.front().copied().filter(|(at, _)| *at <= self.now);
@@ -256,9 +262,10 @@ impl Service {
                     self.fire(at, timer);
                 }
                 (_, Some((_, waiter))) => self.answer_waiter(waiter, Ok(Answer::NoMessage)),
-                (_, None) => return,
+                (_, None) => break,
             }
         }
+        self.nothing_until = self.next_deadline().unwrap_or(Instant(u64::MAX));
     }
 
     fn fire(&mut self, at: Instant, timer: Timer) {
@@ -273,6 +280,13 @@ impl Service {
 
     pub(crate) fn set_timer(&mut self, at: Instant, timer: Timer) {
         self.timers.insert((at, timer));
+        self.nothing_until = self.nothing_until.min(at);
+    }
+
+    /// Has a held poll end then, which is not before any other does.
+    pub(crate) fn set_poll(&mut self, at: Instant, waiter: WaiterId) {
+        self.polls.push_back((at, waiter));
+        self.nothing_until = self.nothing_until.min(at);
     }
 
     pub(crate) fn clear_timer(&mut self, at: Instant, timer: Timer) {

@@ -19,7 +19,7 @@
 //! wake that came too early or twice does nothing, and costs next to nothing.
 //!
 //! # Draws
-//! Streams are named after the pod's ordinal, which is how many pods the nodes had seen
+//! Streams are named after the pod's ordinal, its [`PodId`], which is how many pods were created
 //! before it: `pod/3`, `start up/3/0` (after no start), `agent/3/1` (its first), and
 //! `image pull/0/agent:1` (the first node's). Names of pods are random and must not matter.
 
@@ -168,8 +168,6 @@ pub struct Nodes {
     nodes: Vec<OneNode>,
     /// By their ids.
     pods: Vec<Option<Box<PodOnNode>>>,
-    /// How many pods the nodes have seen.
-    seen: u64,
     waiters: Waiters,
     /// What is still to be done in this step, in order.
     steps: VecDeque<Step>,
@@ -195,7 +193,6 @@ impl Nodes {
             nodes: settings.nodes.iter().map(|_| OneNode::default()).collect(),
             settings,
             pods: Vec::new(),
-            seen: 0,
             waiters: Waiters::default(),
             steps: VecDeque::new(),
             touched: Vec::new(),

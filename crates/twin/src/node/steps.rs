@@ -25,8 +25,7 @@ impl Nodes {
 
     /// A node has a pod that it has not seen before.
     pub(super) fn take(&mut self, now: Instant, new: NewPod<'_>, around: &mut Around<'_>) {
-        let ordinal = self.seen;
-        self.seen += 1;
+        let ordinal = u64::from(new.id.0);
         let random = stream(self.settings.seed, &format!("pod/{ordinal}"));
         let settings = kubelet::Settings { container_start: self.settings.container_start };
         let spec = Arc::clone(&new.template.template().spec);
