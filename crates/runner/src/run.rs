@@ -16,6 +16,7 @@ use model::scenario::Until;
 use model::{Fact, Instant, Millis};
 use server::{NewOrganization, Organization, Server};
 use tokio::sync::watch;
+use twin::{DRAIN_SLACK, IN_PLACE_LIMIT, SETTLED_FOR};
 
 use crate::case::Prepared;
 use crate::engine::Engine;
@@ -24,13 +25,6 @@ use crate::filled::{Filled, fill_in};
 use crate::plan::{self, Plan};
 use crate::recorder::Recorder;
 use crate::state::State;
-
-/// How long KEDA, the workload and the first agents may take to be in place, in scenario time.
-const IN_PLACE_LIMIT: Millis = Millis::minutes(5);
-/// How long a run must be settled before it is over: two syncs of the HPA, which could still move.
-const SETTLED_FOR: Millis = Millis::seconds(30);
-/// How much longer than their grace period pods may take to drain, in scenario time.
-const DRAIN_SLACK: Millis = Millis::minutes(2);
 
 /// Which run.
 #[derive(Debug, Clone)]

@@ -25,4 +25,4 @@ mod world;
 
 pub use alignment::Alignment;
 pub use request::{Ended, Limits, Request, Statistics, TwinError};
-pub use world::run;
+pub use world::{DRAIN_SLACK, IN_PLACE_LIMIT, SETTLED_FOR, run};

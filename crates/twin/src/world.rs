@@ -27,6 +27,7 @@ use self::log::Log;
 use self::operator::Operator;
 use self::requests::Pending;
 use self::stage::Stage;
+pub use self::stage::{DRAIN_SLACK, IN_PLACE_LIMIT, SETTLED_FOR};
 use crate::manifests::objects::Objects;
 use crate::node::{Around, Nodes, Out, PodTemplate, Wake};
 use crate::queue::Queue;

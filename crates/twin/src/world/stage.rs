@@ -14,11 +14,11 @@ use super::{Task, World};
 use crate::node::Occupation;
 
 /// How long KEDA, the workload and the first agents may take to be in place.
-pub(super) const IN_PLACE_LIMIT: Millis = Millis::minutes(5);
+pub const IN_PLACE_LIMIT: Millis = Millis::minutes(5);
 /// How long a run must be settled before it is over: two syncs of the HPA, which could still move.
-pub(super) const SETTLED_FOR: Millis = Millis::seconds(30);
+pub const SETTLED_FOR: Millis = Millis::seconds(30);
 /// How much longer than their grace period pods may take to drain.
-pub(super) const DRAIN_SLACK: Millis = Millis::minutes(2);
+pub const DRAIN_SLACK: Millis = Millis::minutes(2);
 
 /// Where a run stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
