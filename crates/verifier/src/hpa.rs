@@ -99,13 +99,15 @@ impl Hpa {
         })
     }
 
-    /// The most that one sync raises `current` to, when `added` tells how many were added within a period.
-    pub(crate) fn growth_limit(&self, current: u32, added: impl Fn(Millis) -> u32) -> u32 {
+    /// The most that one sync raises `current` to, when `moved` tells how many replicas the HPA added and took
+    /// away within a period.
+    pub(crate) fn growth_limit(&self, current: u32, moved: impl Fn(Millis) -> (u32, u32)) -> u32 {
         let Some(behavior) = &self.behavior else {
             return current.saturating_mul(GROWTH_FACTOR).max(GROWTH_MINIMUM);
         };
         let limits = behavior.up.policies.iter().map(|policy| {
-            let start = current.saturating_sub(added(policy.period));
+            let (added, removed) = moved(policy.period);
+            let start = current.saturating_add(removed).saturating_sub(added);
             let by = if policy.percent {
                 u64::from(start) * u64::from(policy.value)
             } else {
@@ -132,6 +134,14 @@ impl Hpa {
         }
     }
 
+    /// The longest period of the policies for raises, or for reductions.
+    pub(crate) fn longest_period(&self, raises: bool) -> Millis {
+        self.behavior.as_ref().map_or(Millis::ZERO, |behavior| {
+            let direction = if raises { &behavior.up } else { &behavior.down };
+            direction.policies.iter().map(|policy| policy.period).max().unwrap_or_default()
+        })
+    }
+
     /// How far proposals are looked back on for a raise, which takes the least of them.
     pub(crate) fn raise_window(&self) -> Millis {
         self.behavior.as_ref().map_or(Millis::ZERO, |behavior| behavior.up.window)
@@ -141,7 +151,7 @@ impl Hpa {
     pub(crate) fn growth_steps(&self, from: u32, to: u32) -> u32 {
         let (mut current, mut steps) = (from.max(1), 0);
         while current < to && steps < 64 {
-            let next = self.growth_limit(current, |_| 0);
+            let next = self.growth_limit(current, |_| (0, 0));
             if next <= current {
                 break;
             }
@@ -213,7 +223,7 @@ mod tests {
     fn growth(hpa: &Hpa, to: u32) -> Vec<u32> {
         let (mut current, mut path) = (1, Vec::new());
         while current < to {
-            current = hpa.growth_limit(current, |_| 0).min(to);
+            current = hpa.growth_limit(current, |_| (0, 0)).min(to);
             path.push(current);
         }
         path
@@ -237,8 +247,9 @@ mod tests {
     fn policies_of_ones_own_take_the_place_of_the_defaults() {
         let policies = json!([{ "type": "Pods", "value": 3, "periodSeconds": 30 }]);
         let hpa = Hpa::of(Some(&json!({ "scaleUp": { "policies": policies } })));
-        assert_eq!(hpa.growth_limit(4, |_| 0), 7);
-        assert_eq!(hpa.growth_limit(7, |_| 3), 7);
+        assert_eq!(hpa.growth_limit(4, |_| (0, 0)), 7);
+        assert_eq!(hpa.growth_limit(7, |_| (3, 0)), 7);
+        assert_eq!(hpa.growth_limit(7, |_| (3, 2)), 9);
         assert_eq!(hpa.raise_delay(), Millis::seconds(15));
         let never = Hpa::of(Some(&json!({ "scaleUp": { "selectPolicy": "Disabled" } })));
         assert!(never.never_raises() && !never.never_lowers());

@@ -29,8 +29,6 @@ pub mod report;
 mod rules;
 mod scaled_job;
 pub mod series;
-#[cfg(test)]
-mod shown;
 mod stages;
 mod verdict;
 mod words;

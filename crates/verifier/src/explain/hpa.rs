@@ -13,6 +13,9 @@ use crate::words::{counted, span};
 /// A sync follows the one before by its period and what it takes itself.
 const SYNC_DURATION: Millis = Millis::seconds(1);
 
+/// So far off may the edge of a policy's period be told.
+const EDGE: Millis = Millis::seconds(1);
+
 /// A sync asks for all of its metrics within this.
 const ONE_SYNC: Millis = Millis::seconds(5);
 
@@ -222,7 +225,7 @@ fn raise(case: &Case<'_>, stabilised: &Stabilised<'_>, change: Change) -> Reason
     } else {
         (stabilised.lowest, stabilised.lowest.low, stabilised.now.high)
     };
-    let limit = era.hpa.growth_limit(change.from, |period| raised_within(case, change, period));
+    let limit = growth_limit(case, change);
     let max = era.scale.max.max(era.floor());
     let bounded = |wanted: u32| wanted.max(era.floor()).min(limit).min(max);
     if change.to < bounded(low) || change.to > bounded(high) {
@@ -257,13 +260,35 @@ fn raise(case: &Case<'_>, stabilised: &Stabilised<'_>, change: Change) -> Reason
     Ok(text)
 }
 
-/// How many replicas the HPA added in a period before a raise.
-fn raised_within(case: &Case<'_>, change: Change, period: Millis) -> u32 {
-    let since = change.at - (period - case.slack);
-    let earlier = case.changes().filter(|raise| raise.at < change.at && raise.at > since && raise.from > 0);
-    earlier
-        .filter(|raise| raise.to > raise.from)
-        .fold(0, |sum, raise| sum.saturating_add(raise.to - raise.from))
+/// How far a sync grows. What is just as old as a policy's period may count or not.
+fn growth_limit(case: &Case<'_>, change: Change) -> u32 {
+    let hpa = &case.era(change.at).hpa;
+    let exact = hpa.growth_limit(change.from, |period| moved_within(case, change, period));
+    let later = hpa.growth_limit(change.from, |period| moved_within(case, change, period + EDGE));
+    let sooner = hpa.growth_limit(change.from, |period| moved_within(case, change, period - EDGE));
+    [later, sooner].into_iter().find(|limit| *limit == change.to).unwrap_or(exact)
+}
+
+/// How many replicas the HPA added and took away in a period before a raise, as far as it remembers: a step that
+/// is older than all policies of its direction gives its place to the next (kubernetes
+/// pkg/controller/podautoscaler/horizontal.go, `storeScaleEvent`).
+fn moved_within(case: &Case<'_>, change: Change, period: Millis) -> (u32, u32) {
+    let hpa = &case.era(change.at).hpa;
+    let moved = |raises: bool| {
+        let longest = hpa.longest_period(raises);
+        let own = |step: &Change| step.from > 0 && step.to > 0 && (step.to > step.from) == raises;
+        let mut remembered: Vec<(Instant, u32)> = Vec::new();
+        for step in case.changes().take_while(|step| step.at < change.at).filter(own) {
+            let event = (step.at, step.to.abs_diff(step.from));
+            match remembered.iter_mut().rfind(|(at, _)| step.at.since(*at) > longest) {
+                Some(outdated) => *outdated = event,
+                None => remembered.push(event),
+            }
+        }
+        let recent = remembered.iter().filter(|(at, _)| *at > change.at - period);
+        recent.fold(0_u32, |sum, (_, moved)| sum.saturating_add(*moved))
+    };
+    (moved(true), moved(false))
 }
 
 fn lower(case: &Case<'_>, proposals: &[Proposal], stabilised: &Stabilised<'_>, change: Change) -> Reason {

@@ -46,6 +46,29 @@ fn growth_limit_and_maximum_explain_raises() {
     assert_eq!(because(&bounded)[2], "HPA: 50 wanted for 50 jobs, maxReplicaCount 12");
 }
 
+/// Two replicas a minute, raised to 6 at 66; one is taken away at 96, another at 111.
+fn policies(raised: u32) -> Log {
+    let behavior = json!({
+        "scaleUp": { "policies": [{ "type": "Pods", "value": 2, "periodSeconds": 60 }] },
+        "scaleDown": { "stabilizationWindowSeconds": 0 }
+    });
+    let log = Log::new().target(|target| (target.behavior, target.stabilization_s) = (Some(behavior), 0));
+    let log = log.target(|target| target.max = 20).replicas(1, 5).reads(20, 15, 200);
+    let log = (1..=5).fold(log, |log, request| log.queued(10, request));
+    let log = log.finished(90, 1, 1, JobResult::Succeeded).finished(100, 2, 2, JobResult::Succeeded);
+    let log = (6..=20).fold(log, |log, request| log.queued(120, request));
+    log.replicas(96, 4).replicas(111, 3).replicas(126, raised).end(200, Outcome::DurationReached)
+}
+
+#[test]
+fn what_was_taken_away_within_a_policys_period_may_be_added_again() {
+    // Three at the sync, two taken away within the minute, two more allowed.
+    assert!(steps(&policies(7)).iter().all(|step| step.explained), "{:?}", because(&policies(7)));
+    assert!(steps(&policies(9)).iter().any(|step| !step.explained));
+    assert_eq!(policies(7).found("raise_beyond_growth_limit"), []);
+    assert_eq!(policies(9).only("raise_beyond_growth_limit").bound, "at most 7");
+}
+
 #[test]
 fn a_step_that_the_rules_do_not_lead_to_is_not_explained() {
     let log = article().replicas(400, 2);

@@ -514,9 +514,11 @@ impl History {
         Steps::sum(&all)
     }
 
-    /// The sum of the minimum of all targets.
+    /// The sum of the minimum of all targets, or of what they idle at.
     pub(crate) fn minimum(&self) -> u32 {
-        self.targets.values().fold(0, |sum, target| sum.saturating_add(target.scale.min))
+        let least = |scale: &ScaleTarget| scale.idle.map_or(scale.min, |idle| idle.min(scale.min));
+        let last = self.targets.values().map(|target| target.scale_at(self.judged_until()));
+        last.fold(0, |sum, scale| sum.saturating_add(least(scale)))
     }
 
     /// When the last job ended, if every job that was queued did.

@@ -107,13 +107,19 @@ fn judge_demand(tracking: &Tracking, change: Change, judged: &mut Judged) {
 
 fn judge_growth(tracking: &Tracking, change: Change, judged: &mut Judged) {
     let bounds = &tracking.bounds;
+    // What was added at the edge of the period may count no more, and what was taken away there may still.
     let earlier = |period: Millis| {
-        let since = change.at - (period - bounds.slack);
-        let raises =
-            tracking.replicas.changes().filter(|raise| raise.to > raise.from && raise.at < change.at);
-        raises
-            .filter(|raise| raise.at > since && raise.from > 0)
-            .fold(0_u32, |sum, raise| sum.saturating_add(raise.to - raise.from))
+        let of_hpa = |step: &Change| step.from > 0 && step.to > 0 && step.at < change.at;
+        let steps = tracking.replicas.changes().filter(of_hpa);
+        steps.fold((0_u32, 0_u32), |(added, removed), step| {
+            if step.to > step.from && step.at > change.at - (period - bounds.slack) {
+                (added.saturating_add(step.to - step.from), removed)
+            } else if step.to < step.from && step.at > change.at - (period + bounds.slack) {
+                (added, removed.saturating_add(step.from - step.to))
+            } else {
+                (added, removed)
+            }
+        })
     };
     let limit = if is_activation(tracking, change) {
         tracking.floor()
