@@ -12,7 +12,7 @@ use super::reads::{Askers, Poll, Sync};
 use super::revisions::{Object, Revision, Revisions};
 use super::{What, Who};
 
-/// A poll writes within this.
+/// A poll writes within this, if others may that read nothing.
 const WRITES_WITHIN: Millis = Millis::seconds(5);
 /// Replicas below the minimum are raised within an interval and this.
 const RAISES_WITHIN: Millis = Millis::seconds(10);
@@ -28,7 +28,9 @@ pub(super) fn follow(log: &Log<'_>, revisions: &Revisions, askers: &Askers<'_>, 
             follower.silent(&write, book);
         }
         let next = askers.polls.get(place + 1).map_or(log.end, |next| next.begin);
-        let until = next.min(poll.at + WRITES_WITHIN);
+        // Where every poll reads, a write is the last one's; else one that did not read may have made it.
+        let observes = revisions.in_force(poll.at).observes();
+        let until = if observes { next.min(poll.at + WRITES_WITHIN) } else { next };
         let mut own: Vec<Write> = Vec::new();
         while let Some(write) = writes.next_if(|write| write.at < until) {
             own.push(write);

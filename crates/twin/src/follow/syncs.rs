@@ -13,7 +13,7 @@ use super::reads::{Answer, Askers, Sync};
 use super::revisions::{Object, Revision, Revisions};
 use super::{What, Who};
 
-/// A sync writes within this, retries included.
+/// A sync writes within this, retries included, unless the machine is very busy.
 const WRITES_WITHIN: Millis = Millis::seconds(10);
 /// The controller notices that an HPA is gone when it looks for it next.
 const FORGETS_AFTER: Millis = Millis::seconds(15);
@@ -43,9 +43,8 @@ pub(super) fn follow(log: &Log<'_>, revisions: &Revisions, askers: &Askers<'_>, 
             follower.unread(&write, book);
         }
         let next = askers.syncs.get(place + 1).map_or(log.end, |next| next.begin);
-        let until = next.min(sync.at + WRITES_WITHIN);
         let mut own: Vec<Write> = Vec::new();
-        while let Some(write) = writes.next_if(|write| write.at < until) {
+        while let Some(write) = writes.next_if(|write| write.at < next && follower.belongs(write, sync)) {
             own.push(write);
         }
         follower.forget(sync.begin);
@@ -270,6 +269,16 @@ impl Follower<'_, '_> {
         let nth =
             |nth: usize| each.iter().filter_map(|all| all.get(nth.min(all.len() - 1)).copied()).collect();
         (0..most).map(nth).collect()
+    }
+
+    /// Whether a write after a sync is that sync's: a later one that does not read must have found replicas
+    /// outside of the bounds.
+    fn belongs(&self, write: &Write, sync: &Sync<'_>) -> bool {
+        let before = write.at - Millis(1);
+        let Object::Scaled { hpa, .. } = &self.revisions.in_force(before).object else { return false };
+        let replicas = self.log.workload(before).map(|workload| signed(workload.spec));
+        let within = replicas.is_none_or(|replicas| (hpa.min..=hpa.max).contains(&replicas));
+        within || write.at < sync.at + WRITES_WITHIN
     }
 
     /// A write without a read: replicas are outside of the bounds.

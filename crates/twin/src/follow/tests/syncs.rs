@@ -138,6 +138,14 @@ fn replicas_above_the_maximum_come_down_without_a_read() {
 }
 
 #[test]
+fn a_late_write_is_the_last_syncs() {
+    let mut story = story();
+    story.sync(15_000, 4, 0, None);
+    story.write(28_000, "hpa", 4);
+    assert_equal(&story.follow(), 2);
+}
+
+#[test]
 fn a_write_that_nothing_accounts_for_is_found() {
     let mut story = story();
     story.write(20_000, "hpa", 3);
