@@ -162,7 +162,8 @@ impl State {
     }
 
     fn minimum(&self) -> u32 {
-        self.target.as_ref().map_or(0, |target| target.min)
+        // While there is nothing to do, idleReplicaCount takes the minimum's place.
+        self.target.as_ref().map_or(0, |target| target.idle.unwrap_or(target.min))
     }
 
     /// Replicas that are asked for; of a ScaledJob, its unfinished Jobs.

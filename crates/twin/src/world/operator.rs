@@ -155,10 +155,13 @@ impl Operator {
         }
     }
 
-    /// minReplicaCount as it is by now.
+    /// The replicas while there is nothing to do, as they are asked for by now.
     pub(super) fn min(&self) -> u32 {
         match &self.kind {
-            Kind::Object(machine) => machine.spec().policy.min,
+            Kind::Object(machine) => {
+                let policy = &machine.spec().policy;
+                policy.idle.unwrap_or(policy.min)
+            }
             Kind::Job { machine, .. } => {
                 machine.revision().source.object.spec.min_replica_count.unwrap_or_default()
             }
