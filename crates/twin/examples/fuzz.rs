@@ -128,7 +128,7 @@ fn keep(found: &Found, seed: u64, broken: String) {
 fn one(seed: u64) -> Result<(), String> {
     let checked = panic::catch_unwind(AssertUnwindSafe(|| Trial::draw(seed)?.check()));
     match checked {
-        Ok(checked) => checked.map(drop),
+        Ok(checked) => checked,
         Err(panicked) => {
             let message = panicked.downcast_ref::<String>().cloned();
             let message = message.or_else(|| panicked.downcast_ref::<&str>().map(|text| (*text).to_owned()));
@@ -142,7 +142,7 @@ fn show(seed: u64) -> Result<(), String> {
     let written = trial.recipe.written();
     let mut out = io::stdout().lock();
     let told = |error: io::Error| error.to_string();
-    writeln!(out, "# KEDA {}\n{}---\n{}", trial.keda, written.scenario, written.manifest).map_err(told)?;
+    writeln!(out, "# KEDA {}\n{}---\n{}", trial.keda(), written.scenario, written.manifest).map_err(told)?;
     for event in trial.run(true)?.events {
         let line = serde_json::to_string(&event).map_err(|error| error.to_string())?;
         writeln!(out, "{line}").map_err(told)?;

@@ -55,7 +55,7 @@ impl Course {
     fn of(trial: &Trial) -> Self {
         let grace = Millis::seconds(trial.recipe.grace.into());
         let interval = Millis::seconds(trial.recipe.polling_interval.into());
-        let latest = trial.scenario.at_most + AROUND + grace + interval;
+        let latest = trial.scenario().at_most + AROUND + grace + interval;
         Self { now: Instant::START, latest, number: 0, ready: false, draining: false, outcome: None }
     }
 }

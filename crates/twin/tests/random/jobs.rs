@@ -40,7 +40,7 @@ pub(super) struct Jobs {
 impl Jobs {
     pub(super) fn of(trial: &Trial) -> Self {
         let spoils = |fault: &Fault| matches!(fault, Fault::Service(fault) if fault.answer.is_some());
-        let faults = (0..).zip(&trial.scenario.faults);
+        let faults = (0..).zip(&trial.scenario().faults);
         let spoiling = faults.filter(|(_, fault)| spoils(fault)).map(|(number, _)| number).collect();
         Self { spoiling, ..Self::default() }
     }

@@ -29,7 +29,7 @@ pub(super) struct Pods {
 
 impl Pods {
     pub(super) fn of(trial: &Trial) -> Self {
-        let places = trial.scenario.cluster.pods_per_node;
+        let places = trial.scenario().cluster.pods_per_node;
         Self { pods: BTreeMap::new(), on_node: BTreeMap::new(), places }
     }
 

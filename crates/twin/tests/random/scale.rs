@@ -14,8 +14,9 @@ use super::invariants::Invariant;
 const UNDER_WAY: Millis = Millis::seconds(5);
 /// A sync of the HPA (`--horizontal-pod-autoscaler-sync-period`).
 const SYNC: Millis = Millis::seconds(15);
-/// How much longer than its interval a poll may take to be seen: requests and a restart.
-const POLL_SLACK: Millis = Millis::seconds(10);
+/// How much longer than its interval a read may be away: requests, a restart, and a sync of the HPA, since
+/// KEDA 2.21 polls by what the HPA has just read.
+const POLL_SLACK: Millis = Millis::seconds(25);
 /// How long the controllers may be away.
 const MANAGER_AWAY: Millis = Millis::seconds(30);
 
@@ -84,7 +85,7 @@ impl Scale {
         let pods_lag = if stateful {
             // One pod after the other goes, each with its grace period.
             Millis::minutes(60)
-        } else if trial.scenario.faults.iter().any(away) {
+        } else if trial.scenario().faults.iter().any(away) {
             MANAGER_AWAY
         } else {
             UNDER_WAY
@@ -93,7 +94,7 @@ impl Scale {
             jobs: matches!(recipe.scaler, Scaler::Job { .. }),
             min: recipe.min,
             max: Bound(vec![(Instant::START, recipe.max)]),
-            edits: (0..).zip(&trial.scenario.faults).filter_map(edit).collect(),
+            edits: (0..).zip(&trial.scenario().faults).filter_map(edit).collect(),
             spec: Bound(vec![(Instant::START, recipe.min)]),
             written: None,
             alive: BTreeSet::new(),

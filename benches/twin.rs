@@ -1,0 +1,318 @@
+//! How fast the twin is: events a second with few and many agents, a week of jobs, a burst, a sweep over seeds,
+//! and how its cost grows with the number of jobs.
+//!
+//! `cargo bench -p poolproof-twin`. Figures to hold it against: 20 % of a bare heap's events a second with as much
+//! pending, in the same run; a week with 100,000 jobs in 1 s; 500 jobs in an hour in 5 ms; 1,000 seeds of the
+//! article on two cores in 5 s; a growth of at most the power 1.1. `benches/peers` has the same queue in SimPy.
+
+#[path = "../crates/twin/tests/random/case.rs"]
+mod case;
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::fmt::Write as _;
+use std::hint::black_box;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use case::Case;
+use clock::wall::Stopwatch;
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use model::stream::{below, stream};
+use semver::Version;
+use twin::{Ended, Limits};
+
+const KEDA: Version = Version::new(2, 21, 0);
+const SAMPLES: usize = 10;
+/// An organisation takes no more agents (`azure_devops::limits`).
+const MOST_AGENTS: u32 = 20_000;
+const SHORT: Duration = Duration::from_secs(2);
+
+/// Whether the command line asks for this: what is prepared for nobody takes minutes.
+fn asked(name: &str) -> bool {
+    let filters: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
+    filters.is_empty() || filters.iter().any(|filter| name.contains(filter) || filter.contains(name))
+}
+
+const KINDS: [(&str, Kind); 2] = [("Deployment", Kind::Object), ("Jobs", Kind::Job)];
+
+/// What KEDA scales.
+#[derive(Clone, Copy)]
+enum Kind {
+    /// A Deployment, whose agents stay for the next job.
+    Object,
+    /// Kubernetes Jobs, one for each job.
+    Job,
+}
+
+fn run(case: &Case, seed: u64) -> Ended {
+    case.run(seed, false, Limits::default()).expect("a run that ends")
+}
+
+/// A case with this load, in which at most so many agents run.
+fn case(kind: Kind, load: &str, until: &str, most: u32) -> Case {
+    let scenario = format!(
+        "\
+name: measured
+about: Measured.
+organization:
+  pools: [{{ name: keda-pool, id: 18, agents: [{{ name: placeholder }}] }}]
+manifests: [agents.yml]
+substitute:
+  https://dev.azure.com/your-organization: organization_url
+  personal access token, base64: personal_access_token_base64
+cluster: {{ nodes: {}, pods_per_node: 500, image_pull: 5s }}
+agents: {{ start_up: 8s..20s }}
+load: [{load}]
+{until}
+",
+        most.div_ceil(400).max(2)
+    );
+    Case::read(&scenario, &manifest(kind, most), KEDA).expect("a good scenario")
+}
+
+fn manifest(kind: Kind, most: u32) -> String {
+    let secret = "\
+apiVersion: v1
+kind: Secret
+metadata: { name: azdevops }
+data: { AZP_TOKEN: \"personal access token, base64\" }
+---
+apiVersion: keda.sh/v1alpha1
+kind: TriggerAuthentication
+metadata: { name: pipelines }
+spec:
+  secretTargetRef: [{ parameter: personalAccessToken, name: azdevops, key: AZP_TOKEN }]
+---
+";
+    let pod = |arguments: &str| {
+        format!(
+            "\
+containers: [{{ name: agent, image: agent, {arguments} env: [\
+{{ name: AZP_URL, value: \"https://dev.azure.com/your-organization\" }}, \
+{{ name: AZP_POOL, value: keda-pool }}, \
+{{ name: AZP_TOKEN, valueFrom: {{ secretKeyRef: {{ name: azdevops, key: AZP_TOKEN }} }} }}] }}]"
+        )
+    };
+    let trigger = "  triggers:
+    - type: azure-pipelines
+      metadata: { organizationURLFromEnv: AZP_URL, poolID: \"18\" }
+      authenticationRef: { name: pipelines }
+";
+    let mut text = secret.to_owned();
+    let _ = match kind {
+        Kind::Object => write!(
+            text,
+            "\
+apiVersion: apps/v1
+kind: Deployment
+metadata: {{ name: agents }}
+spec:
+  replicas: 0
+  selector: {{ matchLabels: {{ app: agents }} }}
+  template:
+    metadata: {{ labels: {{ app: agents }}, annotations: {{ poolproof/start-script: run }} }}
+    spec: {{ {} }}
+---
+apiVersion: keda.sh/v1alpha1
+kind: ScaledObject
+metadata: {{ name: agents }}
+spec:
+  scaleTargetRef: {{ name: agents }}
+  minReplicaCount: 0
+  maxReplicaCount: {most}
+  advanced: {{ horizontalPodAutoscalerConfig: {{ behavior: {{ scaleDown: {{ stabilizationWindowSeconds: 3600 }} }} }} }}
+{trigger}",
+            pod("")
+        ),
+        Kind::Job => write!(
+            text,
+            "\
+apiVersion: keda.sh/v1alpha1
+kind: ScaledJob
+metadata: {{ name: agents }}
+spec:
+  maxReplicaCount: {most}
+  jobTargetRef: {{ backoffLimit: 0, template: {{ metadata: {{ labels: {{ app: agents }} }}, spec: {{ restartPolicy: Never, {} }} }} }}
+{trigger}",
+            pod("args: [\"--once\"],")
+        ),
+    };
+    text
+}
+
+/// Runs in which so many agents have come and wait for ever longer.
+fn waiting(agents: u32, minutes: u64) -> Case {
+    let load = format!("{{ at: 10s, builds: {agents}, duration: 1m }}");
+    case(Kind::Object, &load, &format!("until: {minutes}m\nat_most: {minutes}m"), agents)
+}
+
+/// When all agents wait, in minutes: the controllers create 20 pods a second.
+fn all_there(agents: u32) -> u64 {
+    10 + u64::from(agents) / 20 / 60
+}
+
+/// The events of a run that are more than those of one that ends when all agents are there, and how long they take.
+fn events(agents: u32) -> (u64, impl Fn() -> Duration) {
+    let start = all_there(agents);
+    // Enough events to be measured.
+    let minutes = (1_000_000 / u64::from(agents)).clamp(10, 40);
+    let (until, from) = (waiting(agents, start + minutes), waiting(agents, start));
+    let (long, short) = (run(&until, 1).statistics, run(&from, 1).statistics);
+    let timed = move || {
+        let watch = Stopwatch::start();
+        black_box(run(&from, 1));
+        let before = watch.elapsed();
+        let watch = Stopwatch::start();
+        black_box(run(&until, 1));
+        watch.elapsed().saturating_sub(before)
+    };
+    (long.events - short.events, timed)
+}
+
+/// The hold model: the next event is taken out of a heap and put in again somewhat later, `events` times.
+fn hold(pending: u32, events: u64) -> Duration {
+    let mut random = stream(1, "hold");
+    let mut heap: BinaryHeap<Reverse<(u64, u64)>> =
+        (0..pending.into()).map(|number| Reverse((below(&mut random, 50_000), number))).collect();
+    let watch = Stopwatch::start();
+    for number in 0..events {
+        if let Some(Reverse((at, _))) = heap.pop() {
+            heap.push(Reverse((at + below(&mut random, 50_000), number)));
+        }
+    }
+    let held = watch.elapsed();
+    black_box(heap.len());
+    held
+}
+
+fn pending(criterion: &mut Criterion) {
+    if !asked("twin/pending") {
+        return;
+    }
+    let mut group = criterion.benchmark_group("twin/pending");
+    group.sample_size(SAMPLES).measurement_time(SHORT).warm_up_time(Duration::from_millis(1));
+    for agents in [100, 1_000, 10_000, MOST_AGENTS] {
+        let (events, timed) = events(agents);
+        group.throughput(Throughput::Elements(events));
+        group.bench_function(BenchmarkId::new("agents that wait", agents), |bencher| {
+            bencher.iter_custom(|times| (0..times).map(|_| timed()).sum());
+        });
+        group.bench_function(BenchmarkId::new("a bare heap", agents), |bencher| {
+            bencher.iter_custom(|times| (0..times).map(|_| hold(agents, events)).sum());
+        });
+    }
+    group.finish();
+}
+
+/// So many jobs of half a minute, one every six seconds.
+fn steady(kind: Kind, jobs: u32) -> Case {
+    let load = format!("{{ at: 1m, every: 6s, times: {jobs}, builds: 1, duration: 30s }}");
+    case(kind, &load, "until: settled\nat_most: 192h", 30)
+}
+
+/// A week of 100,000 jobs, and 500 jobs in an hour.
+fn loads(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("twin/load");
+    group.sample_size(SAMPLES).measurement_time(SHORT).warm_up_time(Duration::from_millis(1));
+    for (name, kind) in KINDS {
+        if asked(&format!("twin/load/week/{name}")) {
+            let week = steady(kind, 100_000);
+            assert_eq!(run(&week, 1).statistics.finished, 100_000);
+            group.bench_function(BenchmarkId::new("week", name), |bencher| {
+                bencher.iter(|| black_box(run(&week, 1)));
+            });
+        }
+        if asked(&format!("twin/load/burst/{name}")) {
+            let burst = case(kind, "{ at: 1m, builds: 500, duration: 5m }", "until: 1h\nat_most: 1h", 100);
+            assert_eq!(run(&burst, 1).statistics.finished, 500);
+            group.bench_function(BenchmarkId::new("burst", name), |bencher| {
+                bencher.iter(|| black_box(run(&burst, 1)));
+            });
+        }
+    }
+    group.finish();
+}
+
+fn article() -> Case {
+    let file = |name: &str| {
+        let path = format!("{}/../../scenarios/{name}", env!("CARGO_MANIFEST_DIR"));
+        std::fs::read_to_string(path).expect("a file of the article")
+    };
+    let manifests = format!("{}\n---\n{}", file("article/deployment.yml"), file("article/scale-object.yml"));
+    Case::read(&file("article.yaml"), &manifests, KEDA).expect("the article")
+}
+
+/// All seeds up to this, on two threads.
+fn sweep(case: &Case, seeds: u64) -> u64 {
+    let (next, events) = (AtomicU64::new(1), AtomicU64::new(0));
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed > seeds {
+                        return;
+                    }
+                    let ended = case.run(seed, true, Limits::default()).expect("a run that ends");
+                    events.fetch_add(ended.events.len() as u64, Ordering::Relaxed);
+                }
+            });
+        }
+    });
+    events.into_inner()
+}
+
+fn seeds(criterion: &mut Criterion) {
+    if !asked("twin/sweep") {
+        return;
+    }
+    let mut group = criterion.benchmark_group("twin/sweep");
+    group.sample_size(SAMPLES).measurement_time(SHORT).warm_up_time(Duration::from_millis(1));
+    let article = article();
+    group.throughput(Throughput::Elements(1_000));
+    group.bench_function("1,000 seeds of the article", |bencher| {
+        bencher.iter(|| black_box(sweep(&article, 1_000)));
+    });
+    group.finish();
+}
+
+/// The slope of the best line through the logarithms.
+fn exponent(points: &[(f64, f64)]) -> f64 {
+    let logarithms: Vec<(f64, f64)> = points.iter().map(|(x, y)| (x.ln(), y.ln())).collect();
+    #[expect(clippy::cast_precision_loss, reason = "a handful")]
+    let count = logarithms.len() as f64;
+    let (x, y) =
+        logarithms.iter().fold((0.0, 0.0), |sum, point| (sum.0 + point.0 / count, sum.1 + point.1 / count));
+    let above: f64 = logarithms.iter().map(|point| (point.0 - x) * (point.1 - y)).sum();
+    let below: f64 = logarithms.iter().map(|point| (point.0 - x).powi(2)).sum();
+    above / below
+}
+
+/// The best of three runs.
+fn best(case: &Case) -> Duration {
+    let timed = (0..3).map(|_| {
+        let watch = Stopwatch::start();
+        black_box(run(case, 1));
+        watch.elapsed()
+    });
+    timed.min().unwrap_or_default()
+}
+
+/// A hundred to a hundred thousand jobs at the same pace.
+#[expect(clippy::print_stdout, reason = "a number that criterion has no place for")]
+fn growth(_: &mut Criterion) {
+    if !asked("twin/growth") {
+        return;
+    }
+    for (name, kind) in KINDS {
+        let measured = [100_u32, 1_000, 10_000, 100_000]
+            .map(|jobs| (f64::from(jobs), best(&steady(kind, jobs)).as_secs_f64()));
+        let each =
+            measured.map(|(jobs, seconds)| format!("{jobs:.0} jobs {:.2} ms", seconds * 1000.0)).join(", ");
+        println!("twin/growth/{name}: jobs to the power {:.2} ({each})", exponent(&measured));
+    }
+}
+
+criterion_group!(benches, pending, loads, seeds, growth);
+criterion_main!(benches);
