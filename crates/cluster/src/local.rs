@@ -8,7 +8,8 @@
 //! ```
 //!
 //! [`build`](build()) makes the programs, [`LocalCluster`] is a running cluster that ends when
-//! it is dropped, [`named`] are clusters that outlive the command that started them.
+//! it is dropped, [`named`] are clusters that outlive the command that started them, [`audit`] tells what
+//! the API server saw of the HPA and of whoever scales.
 
 pub mod audit;
 mod build;
