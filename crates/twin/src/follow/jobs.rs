@@ -49,7 +49,7 @@ fn created(
     until: Instant,
     book: &mut Book,
 ) {
-    let new = || jobs.0.values().map(|life| life.created).filter(|at| *at > poll.at && *at <= until);
+    let new = || jobs.0.values().map(|life| life.created).filter(|at| *at >= poll.at && *at < until);
     let seen = Some(i64::try_from(new().count()).unwrap_or(i64::MAX));
     // KEDA counts after it has read, and before it creates.
     let latest = new().min().unwrap_or(poll.at).max(poll.at + log.lag);
@@ -114,7 +114,8 @@ fn signed_float(target: i64) -> f64 {
     target as f64
 }
 
-/// The finished Jobs that the poll deleted: how many, and whether they were the oldest.
+/// The finished Jobs that the poll deleted: how many, and whether they were the oldest. Polls that have none
+/// to delete are not counted.
 fn deleted(
     log: &Log<'_>,
     revisions: &Revisions,
@@ -134,7 +135,7 @@ fn deleted(
     let gone: Vec<&Life<'_>> = jobs
         .0
         .values()
-        .filter(|life| life.deleted.is_some_and(|at| at > poll.at && at <= until) && life.finished.is_some())
+        .filter(|life| life.deleted.is_some_and(|at| at >= poll.at && at < until) && life.finished.is_some())
         .collect();
     let seen = i64::try_from(gone.len()).unwrap_or(i64::MAX);
     let beyond = |at: Instant| {
@@ -142,7 +143,7 @@ fn deleted(
             let there = jobs.0.values().filter(|life| {
                 life.finished.is_some_and(|(when, how)| when <= at && how == succeeded)
                     // What this poll deletes was there when it looked.
-                    && life.deleted.is_none_or(|deleted| deleted > poll.at)
+                    && life.deleted.is_none_or(|deleted| deleted >= poll.at)
             });
             i64::try_from(there.count().saturating_sub(limit)).unwrap_or(i64::MAX)
         };
@@ -152,13 +153,7 @@ fn deleted(
     if expected == 0 && seen == 0 {
         return;
     }
-    let times = [
-        ("", poll.at),
-        ("a Job ended just then", poll.at + CLEANS_WITHIN),
-        ("a Job ended just then", poll.at - log.lag),
-    ];
-    let mut choices: Vec<Choice<()>> = Vec::new();
-    let range = times.map(|(_, at)| beyond(at));
+    let range = [poll.at, poll.at + CLEANS_WITHIN, poll.at - log.lag].map(beyond);
     let (least, most) = (range.iter().min().copied().unwrap_or(0), range.iter().max().copied().unwrap_or(0));
     if most == 0 {
         return book.skip(
@@ -170,6 +165,7 @@ fn deleted(
         "{} succeeded and {} failed Jobs are kept",
         settings.history.successful, settings.history.failed
     );
+    let mut choices: Vec<Choice<()>> = Vec::new();
     let each = [expected].into_iter().chain(least..=most).enumerate();
     for (place, expected) in each {
         let unless = if place == 0 { String::new() } else { "a Job ended just then".to_owned() };
@@ -193,7 +189,7 @@ fn out_of_order<'a>(
     let newest = gone.iter().filter(|life| life.finished.is_some_and(|(_, succeeded)| succeeded));
     let newest = newest.max_by_key(|life| life.finished)?;
     let (ended, _) = newest.finished?;
-    let kept = jobs.0.values().filter(|life| life.deleted.is_none_or(|deleted| deleted > until));
+    let kept = jobs.0.values().filter(|life| life.deleted.is_none_or(|deleted| deleted >= until));
     let older =
         kept.filter(|life| life.finished.is_some_and(|(at, succeeded)| succeeded && at + slack < ended));
     older.map(|life| (newest.name, life.name)).next()

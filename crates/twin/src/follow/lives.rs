@@ -128,7 +128,7 @@ impl<'a> Lives<'a> {
     }
 
     /// How many Jobs may have been counted at these times, at the first of them first, and what must have been
-    /// otherwise. Jobs that were created after the first are not there yet.
+    /// otherwise. Jobs that were created from the first on are not there yet.
     pub(super) fn seen(
         &self,
         revision: &Revision,
@@ -139,7 +139,7 @@ impl<'a> Lives<'a> {
         let mut told = Counts::default();
         let (mut least, mut most) = (Counts::default(), Counts::default());
         let mut unsure: Vec<String> = Vec::new();
-        for life in self.0.values().filter(|life| life.created <= at) {
+        for life in self.0.values().filter(|life| life.created < at) {
             let states = times.map(|at| life.counts(revision, settings, at));
             let [(runs, waits), ..] = states;
             told.running += i64::from(runs);

@@ -233,14 +233,15 @@ impl<'a> Log<'a> {
     /// The workload as `who` may have seen it at that time, as the log tells it first. What is written just
     /// afterwards counts if somebody else wrote it: nobody sees their own write before they have made it.
     pub(super) fn seen(&self, at: Instant, who: Writer) -> Vec<Workload> {
-        let until = |at: Instant| self.workload.partition_point(|(changed, _)| *changed <= at);
-        let Some(told) = self.workload(at) else { return Vec::new() };
+        // In a simulation a decision and its write may have the same time.
+        let until = |at: Instant| self.workload.partition_point(|(changed, _)| *changed < at);
+        let Some(told) = self.workload(at - Millis(1)) else { return Vec::new() };
         let others = self.writes.iter().filter(|write| write.done && write.writer != who);
         let others: Vec<Instant> = others.map(|write| write.at).collect();
         let mut seen = vec![told];
         for place in until(at - self.lag).saturating_sub(1)..until(at + self.lag) {
             let Some(&(changed, mut workload)) = self.workload.get(place) else { continue };
-            if !others.iter().any(|write| *write > at && *write <= changed) && changed > at {
+            if !others.iter().any(|write| *write >= at && *write <= changed) && changed >= at {
                 workload.spec = told.spec;
             }
             if !seen.contains(&workload) {
