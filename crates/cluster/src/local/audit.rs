@@ -303,7 +303,8 @@ mod tests {
     #[test]
     fn a_zero_is_left_out_of_an_update() {
         let clock = Clock::start(1);
-        let object = json!({ "resource": "deployments", "subresource": "scale", "namespace": "mine", "name": "a" });
+        let object =
+            json!({ "resource": "deployments", "subresource": "scale", "namespace": "mine", "name": "a" });
         let line = entry(&clock, KEDA_USER, "apps", &object, 200);
         let mut zero: Value = serde_json::from_slice(&line).expect("an entry");
         zero["requestObject"]["spec"] = json!({});
