@@ -8,7 +8,7 @@
 //!
 //! Reading order: [`request`] (what goes in and comes out), `world` (who is told
 //! what when), [`node`] (pods with agents inside), [`manifests`] (what is read,
-//! and what is refused), [`alignment`] (how a run is held against a real one).
+//! and what is refused), [`alignment`] and [`follow`] (how it is held against the real thing).
 //!
 //! # Determinism
 //! Same request, same seed: the same events, byte for byte. Everything random
@@ -17,7 +17,9 @@
 pub mod alignment;
 pub mod follow;
 pub mod generate;
+mod hpa_spec;
 pub mod manifests;
+mod merge_patch;
 pub mod node;
 pub mod queue;
 pub mod request;

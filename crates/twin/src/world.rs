@@ -105,6 +105,8 @@ struct World<'r> {
     /// Requests of KEDA's whose answers are under way.
     pending: Pending,
     stage: Stage,
+    /// When the last of the scenario's faults is over: before that nothing is settled.
+    faults_over: Instant,
     /// How the run will have come to its end, once the pods have drained.
     ending: Option<Outcome>,
     because: Option<String>,

@@ -5,15 +5,17 @@ use std::sync::Arc;
 use keda::Rules;
 use keda::scaled_job::Settings;
 use keda::scaled_object::{HpaMetric, HpaSpec, Spec};
-use keda::scaler::{AzurePipelines, MetricType, PoolReference, Surroundings, Triggers};
+use keda::scaler::{AzurePipelines, PoolReference, Surroundings, Triggers};
 use model::fault::Fault;
 use model::manifest::{ScaledJob, ScaledObject};
 use model::{Fact, Instant, Millis};
 use semver::Version;
-use serde_json::{Map, Value as Json, json};
+use serde_json::{Value as Json, json};
 
 use super::book::Book;
 use super::log::Log;
+use crate::hpa_spec::translated;
+use crate::merge_patch::merge;
 
 /// How long a change takes to be in force everywhere: until KEDA has reconciled, and the HPA has been changed.
 const SETTLES: Millis = Millis::seconds(2);
@@ -233,25 +235,6 @@ fn refused(triggers: &Triggers) -> Result<(), String> {
     error.map_or(Ok(()), |error| Err(format!("the scaler refuses its settings: {error}")))
 }
 
-/// The HPA as its controller takes it.
-fn translated(spec: &HpaSpec) -> Result<hpa::HpaSpec, String> {
-    let signed = |count: u32| i32::try_from(count).unwrap_or(i32::MAX);
-    let metrics = spec.metrics.iter().map(|metric| hpa::Metric {
-        name: metric.name.as_str().into(),
-        target: match metric.metric_type {
-            MetricType::AverageValue => hpa::Target::AverageValue(metric.target_milli),
-            MetricType::Value => hpa::Target::Value(metric.target_milli),
-        },
-    });
-    let behavior = spec.behavior.as_ref().map(hpa::Behavior::from_json).transpose();
-    Ok(hpa::HpaSpec {
-        min: signed(spec.min),
-        max: signed(spec.max),
-        metrics: metrics.collect(),
-        behavior: behavior.map_err(|error| error.to_string())?,
-    })
-}
-
 /// The pool of each trigger, as the metrics' names tell it, `s0-azure-pipelines-7`.
 fn pools(log: &Log<'_>) -> Vec<Option<i64>> {
     let named = |place: usize| {
@@ -276,23 +259,4 @@ fn surroundings(metadata: &std::collections::BTreeMap<String, String>) -> Surrou
         surroundings.parameters.insert(parameter.to_owned(), ADDRESS.to_owned());
     }
     surroundings
-}
-
-/// A JSON merge patch (RFC 7396).
-fn merge(target: &mut Json, patch: &Json) {
-    let Json::Object(patch) = patch else {
-        *target = patch.clone();
-        return;
-    };
-    if !target.is_object() {
-        *target = Json::Object(Map::new());
-    }
-    let Some(target) = target.as_object_mut() else { return };
-    for (key, value) in patch {
-        if value.is_null() {
-            target.remove(key);
-        } else {
-            merge(target.entry(key.clone()).or_insert(Json::Null), value);
-        }
-    }
 }

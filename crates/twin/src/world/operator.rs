@@ -230,13 +230,17 @@ impl World<'_> {
         }
     }
 
-    pub(super) fn upgrade_operator(&mut self, version: &str) {
-        let Ok(version) = Version::parse(version) else { return };
-        let Ok(rules) = Rules::of(&version) else { return };
+    /// Another version's operator takes the place of this one; whether there is such a version.
+    pub(super) fn upgrade_operator(&mut self, version: &str) -> bool {
+        let Some((version, rules)) = Version::parse(version)
+            .ok()
+            .and_then(|version| Some((version.clone(), Rules::of(&version).ok()?)))
+        else {
+            return false;
+        };
         self.stop_operator();
         (self.operator.version, self.operator.rules) = (version, rules);
-        let started = super::Task::Started(model::fault::Program::KedaOperator);
-        self.queue.push(self.now + super::upsets::RESTART_TAKES, started);
+        true
     }
 
     /// The KEDA object has another spec or other annotations.

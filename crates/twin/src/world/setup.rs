@@ -74,6 +74,7 @@ impl<'r> World<'r> {
             job_templates: BTreeMap::new(),
             pending: Pending::default(),
             stage: Stage::Starting,
+            faults_over: Instant::START,
             ending: None,
             because: None,
             outcome: None,

@@ -140,7 +140,9 @@ impl World<'_> {
     }
 
     fn is_settled(&self) -> bool {
-        self.service.unfinished() == 0 && self.replicas() == self.operator.min()
+        self.now >= self.faults_over
+            && self.service.unfinished() == 0
+            && self.replicas() == self.operator.min()
     }
 
     /// Replicas that are asked for; of a ScaledJob, its unfinished Jobs.
@@ -170,6 +172,8 @@ impl World<'_> {
         }
         for (number, fault) in scenario.faults.iter().enumerate() {
             let number = u32::try_from(number).unwrap_or(u32::MAX);
+            let over = fault.until().unwrap_or_else(|| fault.at());
+            self.faults_over = self.faults_over.max(self.now + over);
             self.queue.push(self.now + fault.at(), Task::Fault(number));
             if let Some(until) = fault.until() {
                 self.queue.push(self.now + until, Task::FaultEnds(number));

@@ -1,3 +1,5 @@
+//! Explanations of small logs.
+
 use model::Source;
 use model::event::{JobResult, Outcome};
 use model::fault::Program;

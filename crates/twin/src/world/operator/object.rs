@@ -3,13 +3,13 @@
 use hpa::{Hpa, Input as HpaInput};
 use keda::Rules;
 use keda::scaled_object::{Action, HpaSpec, Input, Spec, View};
-use keda::scaler::MetricType;
 use model::manifest::ScaledObject;
 use model::{Fact, Millis, MillisRange, stream};
 use serde_json::Value as Json;
 
 use super::{Kind, World};
 use crate::TwinError;
+use crate::hpa_spec::translated;
 use crate::manifests::objects::{Objects, Scaler};
 use crate::manifests::surroundings::surroundings;
 
@@ -136,23 +136,4 @@ impl World<'_> {
 fn resync_phase(seed: u64) -> Millis {
     let period = MillisRange { least: Millis::ZERO, most: Millis::seconds(15) };
     period.draw(&mut stream(seed, "phase of the HPA's resync"))
-}
-
-/// The HPA as its controller takes it.
-pub(super) fn translated(spec: &HpaSpec) -> Result<hpa::HpaSpec, String> {
-    let signed = |count: u32| i32::try_from(count).unwrap_or(i32::MAX);
-    let metrics = spec.metrics.iter().map(|metric| hpa::Metric {
-        name: metric.name.as_str().into(),
-        target: match metric.metric_type {
-            MetricType::AverageValue => hpa::Target::AverageValue(metric.target_milli),
-            MetricType::Value => hpa::Target::Value(metric.target_milli),
-        },
-    });
-    let behavior = spec.behavior.as_ref().map(hpa::Behavior::from_json).transpose();
-    Ok(hpa::HpaSpec {
-        min: signed(spec.min),
-        max: signed(spec.max),
-        metrics: metrics.collect(),
-        behavior: behavior.map_err(|error| error.to_string())?,
-    })
 }
