@@ -81,11 +81,19 @@ fn a_manifest_that_is_not_yaml_is_a_mistake() {
 #[test]
 fn wrong_usage_exits_with_2() {
     let folder = tempfile::tempdir().expect("a folder");
-    let wrong: [&[&str]; 8] = [
+    let article = scenarios().join("article.yaml").display().to_string();
+    let wrong: [&[&str]; 15] = [
         &[],
         &["run"],
         &["run", "x.yaml"],
         &["run", "not-there.yaml", "--on", "local"],
+        &["run", &article, "--keda", "2.99.0"],
+        &["run", &article, "--speed", "20"],
+        &["run", &article, "--seed", "9..3"],
+        &["run", &article, "--on", "local", "--seed", "1..3"],
+        &["run", "--follow", "not-there.jsonl"],
+        &["explain", "not-there.jsonl"],
+        &["fidelity"],
         &["verify", "not-there.jsonl"],
         &["cluster", "up", "--name", "../x"],
         &["serve", "--speed", "0"],
@@ -96,6 +104,94 @@ fn wrong_usage_exits_with_2() {
         assert_eq!(output.status.code(), Some(2), "{arguments:?}: {}", stderr(&output));
         assert!(!output.stderr.is_empty(), "{arguments:?} says why");
     }
+}
+
+#[test]
+fn a_scenario_is_simulated_with_nothing_but_the_binary() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let article = scenarios().join("article.yaml").display().to_string();
+    let output = Command::new(env!("CARGO_BIN_EXE_poolproof"))
+        .args(["run", &article])
+        .current_dir(folder.path())
+        .env_clear()
+        .output()
+        .expect("the binary runs");
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{said}{}", stderr(&output));
+    assert!(said.starts_with("PASSED  article") && said.contains("simulated"), "{said}");
+    assert!(said.contains("Over time") && said.contains("--on local"), "{said}");
+}
+
+#[test]
+fn what_the_twin_does_not_model_is_named_with_its_place() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let text = fs::read_to_string(scenarios().join("article/deployment.yml")).expect("the manifest");
+    let text = text.replacen("    spec:\n", "    spec:\n      nodeSelector: { pool: agents }\n", 1);
+    fs::write(folder.path().join("deployment.yml"), text).expect("a file");
+    let scenario = scenarios().join("article.yaml").display().to_string();
+    let scaler = scenarios().join("article/scale-object.yml").display().to_string();
+    let arguments = [
+        "run",
+        &scenario,
+        "--manifest",
+        "deployment.yml",
+        "--manifest",
+        &scaler,
+        "--substitute",
+        "https://dev.azure.com/your-organization=organization_url",
+        "--substitute",
+        "personal access token, base64=personal_access_token_base64",
+    ];
+    let output = poolproof(&arguments, folder.path());
+    let said = stderr(&output);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("deployment.yml:") && said.contains("spec.template.spec.nodeSelector"), "{said}");
+    assert!(!folder.path().join("results").exists(), "nothing is left");
+}
+
+#[test]
+fn a_sweep_says_how_values_are_spread_and_repeats_its_worst_seed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let scenario = scenarios().join("article-scale-in.yaml").display().to_string();
+    let output = poolproof(&["run", &scenario, "--seed", "1..30"], folder.path());
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    assert!(said.contains("30 runs") && said.contains("p95"), "{said}");
+    let again =
+        said.lines().find_map(|line| line.trim().strip_prefix("again: poolproof ")).expect("a command");
+    let words: Vec<&str> = again.split(' ').collect();
+    let repeated = poolproof(&words, folder.path());
+    let found = String::from_utf8_lossy(&repeated.stdout);
+    assert!(found.contains("no_busy_agent_killed"), "{found}");
+}
+
+#[test]
+fn a_log_is_explained_followed_and_compared() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let scenario = scenarios().join("article.yaml").display().to_string();
+    for out in ["a", "b"] {
+        poolproof(&["run", &scenario, "--out", out], folder.path());
+    }
+    let [a, b] = ["a", "b"].map(|out| format!("{out}/article-keda-2.21.0/events.jsonl"));
+    let explained = poolproof(&["explain", &a], folder.path());
+    let said = String::from_utf8_lossy(&explained.stdout);
+    assert!(said.contains("each of 4 steps"), "{said}");
+    let followed = poolproof(&["run", "--follow", &a], folder.path());
+    assert_eq!(followed.status.code(), Some(0), "{}", String::from_utf8_lossy(&followed.stdout));
+    let same = poolproof(&["diff", &a, &b], folder.path());
+    assert_eq!(same.status.code(), Some(0), "{}", String::from_utf8_lossy(&same.stdout));
+
+    // The HPA wrote one replica more than its reads ask for, and nobody scaled in.
+    let text = fs::read_to_string(folder.path().join(&a)).expect("the log");
+    let wrong = text.replace("\"writer\":\"hpa\",\"replicas\":4", "\"writer\":\"hpa\",\"replicas\":5");
+    assert_ne!(wrong, text);
+    fs::write(folder.path().join("wrong.jsonl"), wrong).expect("a file");
+    let followed = poolproof(&["run", "--follow", "wrong.jsonl"], folder.path());
+    assert_eq!(followed.status.code(), Some(1), "{}", String::from_utf8_lossy(&followed.stdout));
+    let short: Vec<&str> = text.lines().filter(|line| !line.contains("\"spec\":3")).collect();
+    fs::write(folder.path().join("short.jsonl"), short.join("\n")).expect("a file");
+    let other = poolproof(&["diff", &a, "short.jsonl"], folder.path());
+    assert_eq!(other.status.code(), Some(1), "{}", String::from_utf8_lossy(&other.stdout));
 }
 
 #[test]
