@@ -112,6 +112,23 @@ fn good_manifests_fit_and_say_what_is_scaled() {
 }
 
 #[test]
+fn only_objects_of_the_manifests_can_be_edited() {
+    let edit = |object: &str| {
+        let fault =
+            format!("faults: [{{ edit: {{ at: 2m, object: {object}, patch: {{ spec: {{ a: 1 }} }} }} }}]");
+        let text = format!("{SCENARIO}{fault}\n");
+        let loaded = load::scenario_with_places("example.yaml", &text).expect("a good scenario");
+        manifest::check(&loaded.scenario, &loaded.places, &documents(AGENTS))
+            .map_err(|problems| lines(&problems))
+    };
+    assert!(edit("ScaledObject/agents").is_ok());
+    let told = edit("ScaledObject/agent").expect_err("a mistake");
+    let expected = "ScaledObject/agent is in no manifest";
+    assert!(told.contains(expected) && told.contains("ScaledObject/agents"), "{told}");
+    assert!(told.starts_with("example.yaml:13:"), "{told}");
+}
+
+#[test]
 fn what_is_written_wins_over_the_defaults() {
     let text = with("minReplicaCount: 1", "minReplicaCount: 2\n  maxReplicaCount: 9\n  idleReplicaCount: 0\n  pollingInterval: 5\n  cooldownPeriod: 7\n  advanced: { horizontalPodAutoscalerConfig: { behavior: { scaleDown: { stabilizationWindowSeconds: 11 } } } }")
         .replacen("    spec:\n", "    spec:\n      terminationGracePeriodSeconds: 13\n", 1);

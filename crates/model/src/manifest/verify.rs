@@ -9,6 +9,7 @@ use super::kubernetes::{Container, PodSpec};
 use super::private;
 use super::target::Targets;
 use super::{Document, Object, body};
+use crate::fault::Fault;
 use crate::load::Places;
 use crate::problem::{Problem, did_you_mean, one_of, sorted};
 use crate::scenario::{Pool, Scenario, Substitute};
@@ -28,6 +29,7 @@ pub fn check(scenario: &Scenario, places: &Places, documents: &[Document]) -> Re
     checker.secrets_are_base64();
     checker.addresses_are_the_fake_s();
     checker.agents_join_known_pools();
+    checker.edited_objects_exist();
     let target = checker.target();
     match target {
         Some(target) if checker.problems.is_empty() => Ok(target),
@@ -45,6 +47,22 @@ struct Checker<'c> {
 impl<'c> Checker<'c> {
     fn pools(&self) -> &'c [Pool] {
         &self.scenario.organization.pools
+    }
+
+    fn edited_objects_exist(&mut self) {
+        for (at, fault) in self.scenario.faults.iter().enumerate() {
+            let Fault::Edit(edit) = fault else { continue };
+            if self.documents.iter().any(|document| document.object() == edit.object) {
+                continue;
+            }
+            let objects: Vec<String> = self.documents.iter().map(Document::object).collect();
+            let known = || objects.iter().map(String::as_str);
+            let hint = did_you_mean(&edit.object, known())
+                .unwrap_or_else(|| format!("the manifests have {}", one_of(known())));
+            let place = self.places.at(&["faults", &at.to_string(), "edit", "object"]);
+            let message = format!("{} is in no manifest", shortened(&edit.object));
+            self.problems.push(place.problem(message).with_hint(hint));
+        }
     }
 
     fn objects_are_unique(&mut self) {
