@@ -125,7 +125,7 @@ fn only_objects_of_the_manifests_can_be_edited() {
     let told = edit("ScaledObject/agent").expect_err("a mistake");
     let expected = "ScaledObject/agent is in no manifest";
     assert!(told.contains(expected) && told.contains("ScaledObject/agents"), "{told}");
-    assert!(told.starts_with("example.yaml:13:"), "{told}");
+    assert!(told.starts_with("example.yaml:12:36"), "{told}");
 }
 
 #[test]
