@@ -27,3 +27,10 @@ full: e2e
 # The micro-benchmarks.
 bench:
     cargo bench
+
+# The twin beside the same queue in SimPy, in one go.
+peers:
+    python3 -m venv target/peers
+    target/peers/bin/pip install --quiet simpy==4.1.1
+    cargo bench -p poolproof-twin --bench twin -- twin/peer > target/peers/twin.txt
+    target/peers/bin/python benches/peers/queue_simpy.py target/peers/twin.txt

@@ -18,6 +18,7 @@ use std::time::Duration;
 use case::Case;
 use clock::wall::Stopwatch;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use model::Fact;
 use model::stream::{below, stream};
 use semver::Version;
 use twin::{Ended, Limits};
@@ -36,6 +37,9 @@ fn asked(name: &str) -> bool {
 
 const KINDS: [(&str, Kind); 2] = [("Deployment", Kind::Object), ("Jobs", Kind::Job)];
 
+/// Agents that have nothing to do stay for an hour.
+const STAYING: &str = "  advanced: { horizontalPodAutoscalerConfig: { behavior: { scaleDown: { stabilizationWindowSeconds: 3600 } } } }\n";
+
 /// What KEDA scales.
 #[derive(Clone, Copy)]
 enum Kind {
@@ -51,6 +55,11 @@ fn run(case: &Case, seed: u64) -> Ended {
 
 /// A case with this load, in which at most so many agents run.
 fn case(kind: Kind, load: &str, until: &str, most: u32) -> Case {
+    case_with(kind, load, until, most, STAYING)
+}
+
+/// The same with a behavior of the HPA.
+fn case_with(kind: Kind, load: &str, until: &str, most: u32, behavior: &str) -> Case {
     let scenario = format!(
         "\
 name: measured
@@ -68,10 +77,10 @@ load: [{load}]
 ",
         most.div_ceil(400).max(2)
     );
-    Case::read(&scenario, &manifest(kind, most), KEDA).expect("a good scenario")
+    Case::read(&scenario, &manifest(kind, most, behavior), KEDA).expect("a good scenario")
 }
 
-fn manifest(kind: Kind, most: u32) -> String {
+fn manifest(kind: Kind, most: u32, behavior: &str) -> String {
     let secret = "\
 apiVersion: v1
 kind: Secret
@@ -121,8 +130,7 @@ spec:
   scaleTargetRef: {{ name: agents }}
   minReplicaCount: 0
   maxReplicaCount: {most}
-  advanced: {{ horizontalPodAutoscalerConfig: {{ behavior: {{ scaleDown: {{ stabilizationWindowSeconds: 3600 }} }} }} }}
-{trigger}",
+{behavior}{trigger}",
             pod("")
         ),
         Kind::Job => write!(
@@ -141,24 +149,28 @@ spec:
     text
 }
 
-/// Runs in which so many agents have come and wait for ever longer.
+/// A poll that nobody answers is held for so long (`azure_devops::limits`), in seconds.
+const HELD_POLL: u64 = 50;
+/// How long the agents' one job takes, in minutes: longer than it takes to create them all.
+const ONLY_JOB: u64 = 30;
+/// How long all agents are watched waiting, in minutes. The HPA lets them for an hour.
+const WATCHED: u64 = 40;
+
+/// Runs in which so many agents have come, each for one job, and wait for ever longer.
 fn waiting(agents: u32, minutes: u64) -> Case {
-    let load = format!("{{ at: 10s, builds: {agents}, duration: 1m }}");
+    let load = format!("{{ at: 10s, builds: {agents}, duration: {ONLY_JOB}m }}");
     case(Kind::Object, &load, &format!("until: {minutes}m\nat_most: {minutes}m"), agents)
 }
 
-/// When all agents wait, in minutes: the controllers create 20 pods a second.
-fn all_there(agents: u32) -> u64 {
-    10 + u64::from(agents) / 20 / 60
-}
-
-/// The events of a run that are more than those of one that ends when all agents are there, and how long they take.
-fn events(agents: u32) -> (u64, impl Fn() -> Duration) {
-    let start = all_there(agents);
-    // Enough events to be measured.
-    let minutes = (1_000_000 / u64::from(agents)).clamp(10, 40);
-    let (until, from) = (waiting(agents, start + minutes), waiting(agents, start));
-    let (long, short) = (run(&until, 1).statistics, run(&from, 1).statistics);
+/// How many polls of so many agents run out and are made again, and how long they take: a run that ends when all
+/// wait is taken from one that goes on.
+fn polls(agents: u32) -> (u64, impl Fn() -> Duration) {
+    // The controllers create 20 pods a second.
+    let all_wait = ONLY_JOB + 10 + u64::from(agents) / 20 / 60;
+    let (until, from) = (waiting(agents, all_wait + WATCHED), waiting(agents, all_wait));
+    // The last tenth is within the HPA's tolerance.
+    let there = run(&from, 1).statistics.peak;
+    assert!(there >= agents * 9 / 10, "{there} of {agents}");
     let timed = move || {
         let watch = Stopwatch::start();
         black_box(run(&from, 1));
@@ -167,7 +179,7 @@ fn events(agents: u32) -> (u64, impl Fn() -> Duration) {
         black_box(run(&until, 1));
         watch.elapsed().saturating_sub(before)
     };
-    (long.events - short.events, timed)
+    (u64::from(there) * WATCHED * 60 / HELD_POLL, timed)
 }
 
 /// The hold model: the next event is taken out of a heap and put in again somewhat later, `events` times.
@@ -193,7 +205,7 @@ fn pending(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("twin/pending");
     group.sample_size(SAMPLES).measurement_time(SHORT).warm_up_time(Duration::from_millis(1));
     for agents in [100, 1_000, 10_000, MOST_AGENTS] {
-        let (events, timed) = events(agents);
+        let (events, timed) = polls(agents);
         group.throughput(Throughput::Elements(events));
         group.bench_function(BenchmarkId::new("agents that wait", agents), |bencher| {
             bencher.iter_custom(|times| (0..times).map(|_| timed()).sum());
@@ -314,5 +326,32 @@ fn growth(_: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, pending, loads, seeds, growth);
+/// The queue of `benches/peers`: bursts of 20 jobs, between which all agents go.
+fn peer_case() -> Case {
+    let load = "{ at: 1m, every: 20m, times: 500, builds: 20, duration: 3m }";
+    let end = "until: 10001m\nat_most: 10001m";
+    case_with(Kind::Object, load, end, 30, "")
+}
+
+/// The line that `benches/peers/queue_simpy.py` looks for.
+#[expect(clippy::print_stdout, reason = "the peer reads it")]
+fn peer(_: &mut Criterion) {
+    if !asked("twin/peer") {
+        return;
+    }
+    let case = peer_case();
+    let took = best(&case).as_secs_f64();
+    let ended = case.run(1, true, Limits::default()).expect("a run that ends");
+    let count = |is: &dyn Fn(&Fact) -> bool| ended.events.iter().filter(|event| is(&event.fact)).count();
+    println!(
+        "twin/peer: {} jobs in {took:.4} s, {} agents, {} reads, {} syncs, {} events of the queue",
+        ended.statistics.finished,
+        count(&|fact| matches!(fact, Fact::AgentRegistered { placeholder: false, .. })),
+        count(&|fact| matches!(fact, Fact::ScalerRead { .. })),
+        count(&|fact| matches!(fact, Fact::HpaRead { .. })),
+        ended.statistics.events
+    );
+}
+
+criterion_group!(benches, pending, loads, seeds, growth, peer);
 criterion_main!(benches);

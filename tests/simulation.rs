@@ -20,7 +20,7 @@ const REWRITE: &str = "if that is meant: UPDATE_GOLDEN=1 cargo test -p poolproof
 /// Random scenarios in one process, and under which seed and version each lot runs.
 const LOT: u64 = 50;
 const LOTS: [(u64, &str); 4] =
-    [(1, "2.21.0"), (u64::MAX - 1, "2.20.2"), (7_205_759_403_792, "2.16.1"), (4, "2.9.0")];
+    [(1, "2.21.0"), (u64::MAX - 1, "2.20.2"), (7_205_759_403_792, "2.16.1"), (4, "2.10.1")];
 /// Which results there can be of a run that was judged: passed, findings, nothing to be said.
 const JUDGED: [Option<i32>; 3] = [Some(0), Some(1), Some(4)];
 
