@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use model::event::JobResult;
 
 use super::side::Side;
-use super::{AgentsApart, JobsApart, OtherResult, ReadsApart, WaitApart};
+use super::{AgentsApart, JobsApart, OtherResult, ReadsApart, UNFINISHED, WaitApart};
 use crate::history::{History, Job};
 use crate::measurements::Distribution;
 
@@ -54,7 +54,7 @@ pub(super) fn jobs(sides: [&Side; 2], limit_ms: u64) -> JobsApart {
 fn result(job: Option<&Job>) -> String {
     match job {
         None => "never queued".to_owned(),
-        Some(job) => job.finished().map_or_else(|| "unfinished".to_owned(), |finish| word(finish.result)),
+        Some(job) => job.finished().map_or_else(|| UNFINISHED.to_owned(), |finish| word(finish.result)),
     }
 }
 

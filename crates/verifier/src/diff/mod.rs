@@ -82,24 +82,23 @@ fn judge(difference: &Difference, sides: [&Side; 2], same_objects: bool) -> (Lik
             ));
         }
     }
-    if let Some(other) = difference.jobs.other_results.first() {
+    // What one log did not live to see is no other result.
+    let both = |other: &&OtherResult| other.results.iter().all(|result| result != UNFINISHED);
+    if let Some(other) = difference.jobs.other_results.iter().find(both) {
         let [a, b] = &other.results;
         return different(format!("job {} is {a} in A and {b} in B", other.request));
     }
-    let longest = spans().map(|span| span.to.since(span.from).0).max().unwrap_or_default();
+    // How long a job waits is the machine's doing as much: it is told, and decides nothing.
     let wait = difference.jobs.worst_wait.map_or(0, |worst| match worst.waits_ms {
         [Some(a), Some(b)] => a.abs_diff(b),
-        _ => u64::MAX,
+        _ => 0,
     });
-    if wait > difference.limit_ms.saturating_add(longest) {
+    let told = if wait > difference.limit_ms {
         let request = difference.jobs.worst_wait.map_or(0, |worst| worst.request);
-        let how = if wait == u64::MAX {
-            "in one log only".to_owned()
-        } else {
-            words::span(Millis(wait)) + " apart"
-        };
-        return different(format!("the wait of job {request} is {how}"));
-    }
+        format!("; the wait of job {request} is {} apart", words::span(Millis(wait)))
+    } else {
+        String::new()
+    };
     let agents = &difference.agents;
     if boundaries == 0
         && (agents.registered[0] != agents.registered[1] || agents.removed[0] != agents.removed[1])
@@ -115,16 +114,18 @@ fn judge(difference: &Difference, sides: [&Side; 2], same_objects: bool) -> (Lik
     }
     let steps =
         difference.steps.iter().flat_map(|sequence| &sequence.apart_ms).map(|apart| apart.unsigned_abs());
-    let worst_ms =
-        steps.chain([wait]).filter(|apart| *apart <= difference.limit_ms).max().unwrap_or_default();
+    let worst_ms = steps.filter(|apart| *apart <= difference.limit_ms).max().unwrap_or_default();
     let worst = words::span(Millis(worst_ms));
     if boundaries == 0 {
-        return (Likeness::Equal { worst_ms }, format!("the same decisions, at most {worst} apart"));
+        return (Likeness::Equal { worst_ms }, format!("the same decisions, at most {worst} apart{told}"));
     }
     let cases = words::counted(boundaries, "boundary case");
-    let because = format!("the same decisions but for {cases}, at most {worst} apart otherwise");
+    let because = format!("the same decisions but for {cases}, at most {worst} apart otherwise{told}");
     (Likeness::EqualButBoundary { worst_ms, boundaries }, because)
 }
+
+/// The result of a job that has none.
+pub(crate) const UNFINISHED: &str = "unfinished";
 
 /// So far apart may the same decision be, unless another limit is asked for.
 pub const LIMIT: Millis = Millis::seconds(2);

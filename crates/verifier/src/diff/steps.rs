@@ -36,6 +36,7 @@ pub(super) fn compare(of: &str, sides: [&Side; 2], courses: [&Course; 2], limit:
         });
         // A decision one period later delays each step after it by one, and nothing for longer.
         let longest = inside.fold(limit, |sum, period| sum + period);
+        let longest = longest + held_apart(courses, from, limit);
         let short = to.since(from) <= longest + later_ends(sides);
         let boundary = boundary(sides, courses, from).filter(|_| to.since(from) <= longest);
         let boundary = boundary.or_else(|| {
@@ -48,6 +49,18 @@ pub(super) fn compare(of: &str, sides: [&Side; 2], courses: [&Course; 2], limit:
         sequence.disagreements.push(Disagreement { from, to, replicas, boundary });
     }
     sequence
+}
+
+/// How long replicas stay apart that one read of the queue has sent to different heights: until what
+/// holds them up is over.
+fn held_apart(courses: [&Course; 2], from: Instant, limit: Millis) -> Millis {
+    let near = |course: &Course| {
+        course.steps.iter().find(|step| step.at >= from && step.at <= from + limit).map(|step| step.to)
+    };
+    match courses.map(near) {
+        [Some(a), Some(b)] if a != b => courses[0].pace.window.max(courses[0].pace.cooldown),
+        _ => Millis::ZERO,
+    }
 }
 
 /// The longest that the end of a job differs by.
