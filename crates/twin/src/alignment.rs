@@ -26,40 +26,56 @@ pub struct Alignment {
 /// How long before it is seen to end, or after, a read of the HPA's may have read the queue.
 const SLACK: Millis = Millis(1_500);
 
+/// How long after a read that failed it may be tried again: KEDA's client gives a request up after 3 s.
+const RETRY: Millis = Millis::seconds(4);
+
 impl Alignment {
     /// The alignment with this log.
     #[must_use]
     pub fn of(events: &[Event]) -> Self {
         let ready = events.iter().find(|event| matches!(event.fact, Fact::RunReady {})).map(|event| event.at);
         let Some(ready) = ready else { return Self::default() };
-        let mut reads: Vec<Instant> = events
-            .iter()
-            .filter(|event| matches!(event.fact, Fact::ScalerRead { .. }))
-            .map(|event| event.at)
-            .collect();
+        let failed = |event: &Event| match event.fact {
+            Fact::ScalerRead { status, .. } => Some((event.at, !(200..300).contains(&status))),
+            _ => None,
+        };
+        let mut reads: Vec<(Instant, bool)> = events.iter().filter_map(failed).collect();
         reads.sort();
         let mut syncs = Vec::new();
         for event in events {
             let Fact::HpaRead { status, latency_ms, .. } = event.fact else { continue };
             let from = Instant(event.at.0.saturating_sub(latency_ms + SLACK.0));
-            let within = |at: &Instant| from <= *at && *at <= event.at + SLACK;
+            let within = |(at, _): &(Instant, bool)| from <= *at && *at <= event.at + SLACK;
             // What counts is when the queue was read: the answer's way back may take long. What fails
             // was tried twice.
             let tries = if (200..300).contains(&status) { 1 } else { 2 };
             let mut began = None;
             for _ in 0..tries {
-                began = reads.iter().rposition(within).map(|caused| reads.remove(caused)).or(began);
+                began = reads.iter().rposition(within).map(|caused| reads.remove(caused).0).or(began);
             }
             syncs.push(began.unwrap_or(Instant(event.at.0.saturating_sub(latency_ms))));
         }
         let since = |at: &Instant| (*at >= ready).then(|| at.since(ready));
         Self {
-            polls: reads.iter().filter_map(since).collect(),
+            polls: polls(&reads).iter().filter_map(since).collect(),
             syncs: syncs.iter().filter_map(since).collect(),
             speed: speed(events),
             victims: victims(events),
         }
     }
+}
+
+/// When polls began: what failed is tried again within the same one.
+fn polls(reads: &[(Instant, bool)]) -> Vec<Instant> {
+    let mut polls: Vec<Instant> = Vec::new();
+    let mut retry_until = None;
+    for (at, failed) in reads {
+        if retry_until.is_none_or(|until| *at > until) {
+            polls.push(*at);
+            retry_until = failed.then(|| *at + RETRY);
+        }
+    }
+    polls
 }
 
 fn speed(events: &[Event]) -> u32 {
