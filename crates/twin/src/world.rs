@@ -74,8 +74,12 @@ enum Machine {
     Hpa,
 }
 
-impl Machine {
-    const ALL: [Self; 4] = [Self::Service, Self::Cluster, Self::Operator, Self::Hpa];
+impl Task {
+    /// Whether KEDA's operator or the HPA may be told something because of it: what happens on nodes, in
+    /// the service and to the controllers' objects they find out at their own time.
+    fn concerns_operator(self) -> bool {
+        !matches!(self, Self::Pod(_) | Self::Machine(Machine::Service | Machine::Cluster))
+    }
 }
 
 struct World<'r> {
@@ -91,6 +95,8 @@ struct World<'r> {
     nodes: Nodes,
     /// What the nodes want, emptied after each step.
     out: Out,
+    /// What comes of a call to the service, kept for its room.
+    effects: Effects,
     cluster: Cluster,
     cluster_actions: Vec<controllers::Action>,
     operator: Operator,
@@ -116,7 +122,7 @@ struct World<'r> {
 impl World<'_> {
     /// Takes events out of the queue until the run is over.
     fn live(&mut self) -> Result<(), TwinError> {
-        self.settle();
+        self.settle(true);
         while self.outcome.is_none() {
             let Some((at, task)) = self.queue.pop() else {
                 // Machines that wait for nobody: the run's own limits always come.
@@ -129,7 +135,7 @@ impl World<'_> {
                 return Err(TwinError::TooMuch { events: self.request.limits.events, at });
             }
             if self.happens(task) {
-                self.settle();
+                self.settle(task.concerns_operator() || self.request.alignment.is_some());
             }
         }
         Ok(())
@@ -167,10 +173,7 @@ impl World<'_> {
             return false;
         }
         match machine {
-            Machine::Service => {
-                let effects = self.service.advance(self.now);
-                self.take_effects(effects);
-            }
+            Machine::Service => self.advance_service(),
             Machine::Cluster => self.cluster.advance(self.now, &mut self.cluster_actions),
             Machine::Operator => self.advance_operator(),
             Machine::Hpa => self.advance_hpa(),
@@ -187,14 +190,15 @@ impl World<'_> {
         }
     }
 
-    /// Carries everybody's wishes to whom they concern until there are none left.
-    fn settle(&mut self) {
+    /// Carries everybody's wishes to whom they concern until there are none left. Most events do not concern
+    /// KEDA and the HPA: neither their wishes nor their deadlines have changed then.
+    fn settle(&mut self, with_operator: bool) {
         loop {
             self.carry_out_cluster();
             if self.take_out() || !self.cluster_actions.is_empty() {
                 continue;
             }
-            if !self.operator_reacts() && self.cluster_actions.is_empty() {
+            if !with_operator || !self.operator_reacts() && self.cluster_actions.is_empty() {
                 break;
             }
         }
@@ -202,8 +206,11 @@ impl World<'_> {
             self.align_poll();
             self.align_sync();
         }
-        for machine in Machine::ALL {
-            self.arm(machine);
+        self.arm(Machine::Service);
+        self.arm(Machine::Cluster);
+        if with_operator {
+            self.arm(Machine::Operator);
+            self.arm(Machine::Hpa);
         }
         self.look_at_stage();
     }
@@ -230,23 +237,30 @@ impl World<'_> {
 
     /// What the nodes saw goes into the log before what others see because of it.
     fn tell_of_nodes(&mut self) {
-        self.log.events.append(&mut self.out.facts);
+        if !self.out.facts.is_empty() {
+            self.log.events.append(&mut self.out.facts);
+        }
     }
 
     /// A call to the service that nobody on a node made.
     fn call(&mut self, call: Call) -> Reply {
-        let (reply, effects) = self.service.handle(self.now, call);
-        self.take_effects(effects);
+        let reply = self.service.handle_into(self.now, call, &mut self.effects);
+        self.take_effects();
         reply
     }
 
-    fn take_effects(&mut self, effects: Effects) {
+    fn advance_service(&mut self) {
+        self.service.advance_into(self.now, &mut self.effects);
+        self.take_effects();
+    }
+
+    fn take_effects(&mut self) {
         self.tell_of_nodes();
-        for fact in effects.facts {
+        for fact in self.effects.facts.drain(..) {
             self.log.tell(self.now, Source::Service, || fact);
         }
-        for (waiter, answer) in effects.answered {
-            let mut around = Around { service: &mut self.service, faults: &self.faults, out: &mut self.out };
+        let mut around = Around { service: &mut self.service, faults: &self.faults, out: &mut self.out };
+        for (waiter, answer) in self.effects.answered.drain(..) {
             self.nodes.answered(self.now, waiter, answer, &mut around);
         }
     }

@@ -10,6 +10,9 @@ use crate::node::{Around, Change, NewPod};
 impl World<'_> {
     /// Tells the nodes what the controllers want.
     pub(super) fn carry_out_cluster(&mut self) {
+        if self.cluster_actions.is_empty() {
+            return;
+        }
         let mut actions = std::mem::take(&mut self.cluster_actions);
         for action in actions.drain(..) {
             let mut around = Around { service: &mut self.service, faults: &self.faults, out: &mut self.out };
@@ -40,8 +43,10 @@ impl World<'_> {
 
     /// Writes what the kubelets report; whether there was anything.
     pub(super) fn take_changes(&mut self) -> bool {
+        if self.out.changes.is_empty() {
+            return false;
+        }
         let mut changes = std::mem::take(&mut self.out.changes);
-        let any = !changes.is_empty();
         for change in changes.drain(..) {
             match change {
                 Change::Report(pod, report) => {
@@ -51,7 +56,7 @@ impl World<'_> {
             }
         }
         self.out.changes = changes;
-        any
+        true
     }
 
     /// The oldest pod that fits.

@@ -122,8 +122,7 @@ impl World<'_> {
     /// rows, too, must not matter.
     fn service_is_current(&mut self) {
         if self.service.next_deadline().is_some_and(|deadline| deadline <= self.now) {
-            let effects = self.service.advance(self.now);
-            self.take_effects(effects);
+            self.advance_service();
         }
     }
 

@@ -64,6 +64,7 @@ impl<'r> World<'r> {
             faults: ServiceFaults::default(),
             nodes,
             out: Out { wants_facts: wanted, ..Out::default() },
+            effects: azure_devops::Effects::default(),
             cluster: Cluster::new(request.seed, settings),
             cluster_actions: Vec::new(),
             operator,
