@@ -90,7 +90,8 @@ fn search(arguments: &Arguments) -> Result<(), String> {
                     let seed = arguments.from + number;
                     if let Err(broken) = one(seed) {
                         if arguments.all {
-                            let _ = writeln!(io::stdout(), "seed {seed}: {broken}");
+                            let first = broken.lines().next().unwrap_or_default();
+                            let _ = writeln!(io::stdout(), "seed {seed}: {first}");
                             continue;
                         }
                         stop.store(true, Ordering::Relaxed);
@@ -139,10 +140,9 @@ fn one(seed: u64) -> Result<(), String> {
 
 fn show(seed: u64) -> Result<(), String> {
     let trial = Trial::draw(seed)?;
-    let written = trial.recipe.written();
     let mut out = io::stdout().lock();
     let told = |error: io::Error| error.to_string();
-    writeln!(out, "# KEDA {}\n{}---\n{}", trial.keda(), written.scenario, written.manifest).map_err(told)?;
+    writeln!(out, "{}", trial.text()).map_err(told)?;
     for event in trial.run(true)?.events {
         let line = serde_json::to_string(&event).map_err(|error| error.to_string())?;
         writeln!(out, "{line}").map_err(told)?;

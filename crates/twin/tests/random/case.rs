@@ -18,13 +18,16 @@ const ADDRESS_TO_FILL_IN: &str = "https://dev.azure.com/your-organization";
 const TOKEN_TO_FILL_IN: &str = "personal access token, base64";
 const KUBERNETES: Version = Version::new(1, 35, 4);
 
+/// When builds are queued, and which definition's.
+type Builds = Vec<(Millis, usize)>;
+
 /// A scenario that can be simulated under any seed.
 pub(crate) struct Case {
     pub(crate) scenario: Scenario,
     pub(crate) keda: Version,
     documents: Vec<Document>,
     definitions: Vec<Definition>,
-    builds: Vec<(Millis, usize)>,
+    builds: Builds,
     target: ScaleTarget,
 }
 
@@ -87,9 +90,9 @@ impl Case {
 }
 
 /// All jobs of a burst take equally long: each burst is one definition.
-fn plan(scenario: &Scenario) -> Result<(Vec<Definition>, Vec<(Millis, usize)>), String> {
+fn plan(scenario: &Scenario) -> Result<(Vec<Definition>, Builds), String> {
     let pool = &scenario.organization.pools.first().ok_or("no pool")?.name;
-    let (mut definitions, mut builds) = (Vec::new(), Vec::new());
+    let (mut definitions, mut builds) = (Vec::new(), Builds::new());
     for (at, burst) in scenario.load.iter().enumerate() {
         if burst.duration.least != burst.duration.most {
             return Err("a burst's jobs must take exactly as long as each other".to_owned());

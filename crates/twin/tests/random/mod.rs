@@ -48,13 +48,15 @@ impl Trial {
         &self.case.scenario
     }
 
-    pub(crate) fn keda(&self) -> &Version {
-        &self.case.keda
-    }
-
     /// Simulates it.
     pub(crate) fn run(&self, log: bool) -> Result<Ended, String> {
         self.case.run(self.recipe.seed, log, Limits { events: MOST_EVENTS })
+    }
+
+    /// Its version of KEDA and its files, to be read.
+    pub(crate) fn text(&self) -> String {
+        let written = self.recipe.written();
+        format!("# KEDA {}\n{}---\n{}", self.case.keda, written.scenario, written.manifest)
     }
 
     /// Simulates it with a log and without, and says what of it cannot be.
@@ -67,6 +69,6 @@ impl Trial {
                 told.outcome, told.statistics, silent.outcome, silent.statistics
             ));
         }
-        invariants::check(self, &told)
+        invariants::check(self, &told).map_err(|broken| format!("{broken}\n{}", self.text()))
     }
 }

@@ -51,6 +51,10 @@ impl Pods {
     }
 }
 
+fn runs(life: &Life, pod: &str) -> Result<(), String> {
+    if life.running { Ok(()) } else { Err(format!("{pod} is ready before it runs")) }
+}
+
 fn once(flag: &mut bool, pod: &str, what: &str) -> Result<(), String> {
     if std::mem::replace(flag, true) { Err(format!("{pod} is {what} twice")) } else { Ok(()) }
 }
@@ -78,11 +82,7 @@ impl Invariant for Pods {
                 }
             }
             Fact::PodRunning { pod } => once(&mut self.placed(pod)?.running, pod, "running")?,
-            Fact::PodReady { pod } => {
-                if !self.placed(pod)?.running {
-                    return Err(format!("{pod} is ready before it runs"));
-                }
-            }
+            Fact::PodReady { pod } => runs(self.placed(pod)?, pod)?,
             Fact::PodTerminating { pod, .. } => once(&mut self.life(pod)?.terminating, pod, "terminating")?,
             Fact::PodEnded { pod, .. } => {
                 let life = self.life(pod)?;

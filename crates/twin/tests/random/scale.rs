@@ -178,11 +178,8 @@ impl Invariant for Scale {
         self.reads_go_on(at)?;
         self.lowered(at)?;
         match &event.fact {
-            Fact::RunReady {} | Fact::ScalerRead { .. } => {
-                if self.last_read.is_some() || matches!(event.fact, Fact::RunReady {}) {
-                    self.last_read = Some(at);
-                }
-            }
+            Fact::RunReady {} => self.last_read = Some(at),
+            Fact::ScalerRead { .. } => self.last_read = self.last_read.map(|_| at),
             Fact::RunDraining {} => self.last_read = None,
             Fact::FaultOn { fault, .. } => {
                 if let Some(max) = self.edits.get(fault) {
