@@ -17,13 +17,44 @@ const DOMAIN: &[u8] = b"poolproof stream\0";
 /// The stream of this purpose.
 ///
 /// The generator's key is SHA-256 of a fixed text, the seed (eight bytes, the
-/// lowest first) and the name. Whoever needs a stream per pod, node or agent
-/// puts its name behind the purpose's: `start up/agents-5d8f9-x2x7k`.
+/// lowest first) and the name. Whoever needs a stream per pod or agent takes [`Numbered`].
 #[must_use]
 pub fn stream(seed: u64, name: &str) -> ChaCha8Rng {
     let key =
         Sha256::new().chain_update(DOMAIN).chain_update(seed.to_le_bytes()).chain_update(name).finalize();
     ChaCha8Rng::from_seed(key.into())
+}
+
+/// Streams of one purpose that are told apart by numbers: those of all pods, of all agents.
+///
+/// The key is that of [`stream`] with the purpose's name, and the number is ChaCha's own 64-bit
+/// stream number. So a stream costs no hash: a run makes several for each of its pods.
+#[derive(Debug, Clone)]
+pub struct Numbered {
+    /// Nothing was drawn from it.
+    first: ChaCha8Rng,
+}
+
+impl Numbered {
+    /// The streams of this purpose.
+    #[must_use]
+    pub fn new(seed: u64, purpose: &str) -> Self {
+        Self { first: stream(seed, purpose) }
+    }
+
+    /// The stream of this number.
+    #[must_use]
+    pub fn of(&self, number: u64) -> ChaCha8Rng {
+        let mut stream = self.first.clone();
+        stream.set_stream(number);
+        stream
+    }
+
+    /// The stream of two numbers, of which the first is below 2^32: a pod's, and which start of its container.
+    #[must_use]
+    pub fn of2(&self, number: u64, part: u32) -> ChaCha8Rng {
+        self.of(number << u32::BITS | u64::from(part))
+    }
 }
 
 /// A number below `bound`, which must not be zero, from exactly one draw.
@@ -65,6 +96,21 @@ mod tests {
         assert_eq!(
             first_draws(u64::MAX, ""),
             [2_232_467_823_383_512_587, 9_969_851_318_726_597_642, 2_529_323_098_443_894_100]
+        );
+    }
+
+    #[test]
+    fn a_numbered_stream_gives_the_same_draws_for_ever() {
+        // Computed with another implementation of SHA-256 and ChaCha8.
+        let draws = |mut rng: ChaCha8Rng| -> [u64; 2] { std::array::from_fn(|_| rng.next_u64()) };
+        let pods = Numbered::new(1, "pod");
+        assert_eq!(draws(pods.of(0)), draws(stream(1, "pod")), "the first is the purpose's own");
+        assert_eq!(draws(pods.of(3)), [533_849_357_186_418_700, 13_775_391_765_620_599_086]);
+        assert_eq!(draws(pods.of2(3, 1)), [3_665_298_956_197_743_337, 17_958_352_701_286_333_088]);
+        assert_eq!(draws(pods.of2(3, 1)), draws(pods.of(3 << 32 | 1)));
+        assert_eq!(
+            draws(Numbered::new(2, "pod").of(3)),
+            [14_712_029_618_574_209_031, 12_102_066_641_710_001_565]
         );
     }
 

@@ -19,9 +19,10 @@
 //! wake that came too early or twice does nothing, and costs next to nothing.
 //!
 //! # Draws
-//! Streams are named after the pod's ordinal, its [`PodId`], which is how many pods were created
-//! before it: `pod/3`, `start up/3/0` (after no start), `agent/3/1` (its first), and
-//! `image pull/0/agent:1` (the first node's). Names of pods are random and must not matter.
+//! Streams are numbered by the pod's ordinal, its [`PodId`], which is how many pods were created
+//! before it: those of `pod` by it alone, those of `start up` by it and the starts before, those of
+//! `agent` by it and the start, counted from 1. One is named: `image pull/0/agent:1`, the first node's.
+//! Names of pods are random and must not matter.
 
 mod calls;
 mod life;
@@ -41,6 +42,7 @@ use azure_devops::{Answer, Effects, Refusal, Service, WaiterId};
 use controllers::{NodeId, PodId, PodReport, Uid};
 use kubelet::{Images, Input};
 use model::fault::{Route, ServiceAnswer};
+use model::stream::Numbered;
 use model::{Event, Instant, Millis, MillisRange};
 
 pub use template::PodTemplate;
@@ -165,6 +167,7 @@ pub enum Occupation {
 #[derive(Debug)]
 pub struct Nodes {
     settings: Settings,
+    streams: Streams,
     nodes: Vec<OneNode>,
     /// By their ids.
     pods: Vec<Option<Box<PodOnNode>>>,
@@ -179,6 +182,14 @@ pub struct Nodes {
     effects: Effects,
 }
 
+/// What is drawn for each pod, start and agent.
+#[derive(Debug)]
+struct Streams {
+    pod: Numbered,
+    start_up: Numbered,
+    agent: Numbered,
+}
+
 #[derive(Debug, Default)]
 struct OneNode {
     images: Images,
@@ -189,7 +200,13 @@ impl Nodes {
     /// Nodes without pods.
     #[must_use]
     pub fn new(settings: Settings) -> Self {
+        let numbered = |purpose| Numbered::new(settings.seed, purpose);
         Self {
+            streams: Streams {
+                pod: numbered("pod"),
+                start_up: numbered("start up"),
+                agent: numbered("agent"),
+            },
             nodes: settings.nodes.iter().map(|_| OneNode::default()).collect(),
             settings,
             pods: Vec::new(),

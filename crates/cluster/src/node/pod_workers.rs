@@ -19,7 +19,7 @@ use kube::runtime::WatchStreamExt;
 use kube::runtime::utils::Backoff;
 use kube::runtime::watcher::{self, Config};
 use kubelet::{Action, Images, Input, Pod, Sight, Template};
-use model::stream::stream;
+use model::stream::{Numbered, stream};
 use model::{Event, Fact, Instant, Millis, Source};
 use rand_chacha::rand_core::Rng;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
@@ -58,10 +58,18 @@ pub(super) struct PodWorkers {
     images: Vec<Images>,
     templates: HashSet<Arc<Template>>,
     namespaces: BTreeSet<Arc<str>>,
+    streams: Streams,
     /// When which pod wants to be woken. Entries that do not agree with their worker are out of date.
     timers: BinaryHeap<Reverse<(Instant, PodKey)>>,
     writes: Writes,
     tasks: Tasks,
+}
+
+/// What is drawn for each pod, start and agent: numbered as the twin numbers them.
+struct Streams {
+    pod: Numbered,
+    start_up: Numbered,
+    agent: Numbered,
 }
 
 impl PodWorkers {
@@ -73,7 +81,13 @@ impl PodWorkers {
         orders: UnboundedReceiver<Order>,
     ) -> Self {
         let clock = options.clock;
+        let numbered = |purpose| Numbered::new(options.seed, purpose);
         Self {
+            streams: Streams {
+                pod: numbered("pod"),
+                start_up: numbered("start up"),
+                agent: numbered("agent"),
+            },
             writes: Writes::new(client.clone()),
             tasks: Tasks::new(clock, References::new(client.clone(), clock)),
             images: vec![Images::default(); names.len()],
@@ -209,7 +223,7 @@ impl PodWorkers {
         let namespace = self.namespace(&pod.namespace().unwrap_or_default());
         let name = PodName { namespace, name: pod.name_any().into(), uid: uid.clone() };
         let ordinal = self.ordinals.taken(&name.namespace, &uid);
-        let random = stream(self.options.seed, &format!("pod/{ordinal}"));
+        let random = self.streams.pod.of(ordinal);
         let settings = kubelet::Settings { container_start: self.options.container_start };
         let (machine, actions) = Pod::new(now, Arc::clone(&template.spec), settings, random);
         let worker = Worker::new((key, ordinal), node, name, template, machine, pod);
@@ -378,8 +392,8 @@ impl PodWorkers {
     fn configure(&mut self, key: PodKey, container: usize) {
         let Some(worker) = self.workers.get(&key) else { return };
         let start = worker.machine.starts(container);
-        let stream_name = worker.stream_name("start up", start);
-        let start_up = self.options.agent_start_up.draw(&mut stream(self.options.seed, &stream_name));
+        let mut random = self.streams.start_up.of2(worker.ordinal(), start);
+        let start_up = self.options.agent_start_up.draw(&mut random);
         let of = Address { pod: key, container, start };
         let facts = worker.facts(&self.names);
         self.tasks.decide(of, Arc::clone(&worker.template), facts, start_up);
@@ -387,8 +401,7 @@ impl PodWorkers {
 
     fn entrypoint(&mut self, of: Address, action: kubelet::entrypoint::Action) {
         let Some(worker) = self.workers.get_mut(&of.pod) else { return };
-        let stream_name = worker.stream_name("agent", of.start);
-        let seed = stream(self.options.seed, &stream_name).next_u64();
+        let seed = self.streams.agent.of2(worker.ordinal(), of.start).next_u64();
         if let Some(life) = &mut worker.lives[of.container] {
             self.tasks.carry_out(of, action, life, seed);
         }

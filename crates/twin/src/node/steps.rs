@@ -26,7 +26,7 @@ impl Nodes {
     /// A node has a pod that it has not seen before.
     pub(super) fn take(&mut self, now: Instant, new: NewPod<'_>, around: &mut Around<'_>) {
         let ordinal = u64::from(new.id.0);
-        let random = stream(self.settings.seed, &format!("pod/{ordinal}"));
+        let random = self.streams.pod.of(ordinal);
         let settings = kubelet::Settings { container_start: self.settings.container_start };
         let spec = Arc::clone(&new.template.template().spec);
         let containers = spec.init_containers.len() + spec.containers.len();
@@ -158,14 +158,13 @@ impl Nodes {
     }
 
     fn configure(&mut self, id: PodId, container: usize, service: &Service) -> Input {
-        let (seed, range) = (self.settings.seed, self.settings.agent_start_up);
+        let range = self.settings.agent_start_up;
         let refused = |message: Box<str>| Input::ConfigurationError { container, message };
         let Some(pod) = self.pods.get_mut(at(id.0)).and_then(|pod| pod.as_mut()) else {
             return refused("the pod is gone".into());
         };
         let start = pod.machine.starts(container);
-        let name = format!("start up/{}/{start}", pod.ordinal);
-        let start_up = range.draw(&mut stream(seed, &name));
+        let start_up = range.draw(&mut self.streams.start_up.of2(pod.ordinal, start));
         let singular = pod.singular(&self.settings.nodes);
         match pod.template.decide(container, singular, start_up) {
             Ok(running) => {
@@ -227,8 +226,7 @@ impl Nodes {
 
     fn run_agent(&mut self, now: Instant, who: Who, once: bool, around: &mut Around<'_>) {
         let Some(ordinal) = self.pod_mut(who.pod).map(|pod| pod.ordinal) else { return };
-        let name = format!("agent/{ordinal}/{}", who.start);
-        let seed = stream(self.settings.seed, &name).next_u64();
+        let seed = self.streams.agent.of2(ordinal, who.start).next_u64();
         let settings = ListenerSettings::new(once, seed, self.settings.epoch);
         let mut outputs = std::mem::take(&mut self.outputs);
         match self.life(who) {

@@ -116,9 +116,9 @@ impl Worker {
         name.get(..MOST).unwrap_or(name).trim_end_matches(['-', '.'])
     }
 
-    /// The name of a random stream of one start of a container.
-    pub(super) fn stream_name(&self, purpose: &str, start: u32) -> String {
-        format!("{purpose}/{}/{start}", self.ordinal)
+    /// Which pod of its namespace it is, by creation.
+    pub(super) fn ordinal(&self) -> u64 {
+        self.ordinal
     }
 
     /// Whether the pod has something to write, and is not at it.
