@@ -22,8 +22,18 @@ const MAY_USE: [(&str, &[&str]); 14] = [
     (
         "cli",
         &[
-            "agent", "azure-devops", "cluster", "clock", "hpa", "keda", "kubelet", "model", "runner", "server",
-            "twin", "verifier",
+            "agent",
+            "azure-devops",
+            "cluster",
+            "clock",
+            "hpa",
+            "keda",
+            "kubelet",
+            "model",
+            "runner",
+            "server",
+            "twin",
+            "verifier",
         ],
     ),
 ];

@@ -7,8 +7,8 @@ pub const MAX_POOLS: usize = 1_000;
 pub const MAX_AGENTS: usize = 20_000;
 /// The longest name of a pool, an agent or a definition, in bytes.
 pub const MAX_NAME: usize = 256;
-/// How many definitions an organisation may have.
-pub const MAX_DEFINITIONS: usize = 10_000;
+/// How many definitions an organisation may have: as many as a scenario may have builds, each with its own durations.
+pub const MAX_DEFINITIONS: usize = 100_000;
 /// How many jobs a definition may name.
 pub const MAX_JOBS_OF_BUILD: usize = 10_000;
 /// How many completed builds an organisation keeps.

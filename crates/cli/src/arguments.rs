@@ -29,6 +29,12 @@ fn up_to(most: u64) -> RangedI64ValueParser<u32> {
     RangedI64ValueParser::new().range(1..=i64::try_from(most).unwrap_or(i64::MAX))
 }
 
+/// Any version: which ones there are is the engine's to say.
+fn any_version(text: &str) -> Result<String, String> {
+    let checked = semver::Version::parse(text).map(|_| text.to_owned());
+    checked.map_err(|error| format!("{error}; write all three numbers: `2.21.0`"))
+}
+
 fn keda_version(text: &str) -> Result<String, String> {
     check_version(text).map(|()| text.to_owned()).map_err(|error| error.to_string())
 }
@@ -111,7 +117,7 @@ pub(crate) struct RunArguments {
     #[arg(long, value_enum, default_value_t = Engine::Sim)]
     pub(crate) on: Engine,
     /// KEDA's versions instead of the scenario's, separated by commas.
-    #[arg(long, value_name = "VERSION", value_delimiter = ',', value_parser = keda_version)]
+    #[arg(long, value_name = "VERSION", value_delimiter = ',', value_parser = any_version)]
     pub(crate) keda: Vec<String>,
     /// How many times faster than real time runs [default: 20, or the named cluster's].
     #[arg(long, value_name = "N", value_parser = up_to(MAXIMUM_SPEED.into()))]

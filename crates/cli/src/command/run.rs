@@ -25,6 +25,7 @@ pub(crate) async fn run(arguments: RunArguments, colour: Colour) -> Outcome {
     if let Some(flag) = for_the_twin(&arguments) {
         return Err(Failure::usage(format!("{flag} is for simulations: leave `--on local` away")));
     }
+    arguments.keda.iter().try_for_each(|keda| local::check_version(keda))?;
     let cases = prepare(&arguments, colour)?;
     let cache = local::cache()?;
     let (keda, speed) = versions(&arguments, &cache)?;
