@@ -17,7 +17,7 @@ use crate::job_requests::JobRequest;
 use crate::messages::Waiter;
 use crate::pools::Pool;
 use crate::sequence::Sequence;
-use crate::sessions::Session;
+use crate::sessions::Sessions;
 use crate::{Refusal, Settings, wire};
 
 /// One organisation.
@@ -30,8 +30,7 @@ pub struct Service {
     pub(crate) now: Instant,
     pub(crate) pools: BTreeMap<PoolId, Pool>,
     pub(crate) agents: BTreeMap<AgentId, Agent>,
-    /// By their ids as numbers, which compare in one step.
-    pub(crate) sessions: BTreeMap<u128, Session>,
+    pub(crate) sessions: Sessions,
     pub(crate) waiters: Sequence<WaiterId, Waiter>,
     pub(crate) requests: Sequence<RequestId, JobRequest>,
     pub(crate) definitions: Definitions,
@@ -94,7 +93,7 @@ impl Service {
             now: Instant::START,
             pools: BTreeMap::new(),
             agents: BTreeMap::new(),
-            sessions: BTreeMap::new(),
+            sessions: Sessions::default(),
             waiters: Sequence::default(),
             requests: Sequence::default(),
             definitions: Definitions::default(),

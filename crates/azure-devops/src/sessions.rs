@@ -1,6 +1,7 @@
 //! Sessions: an agent with one is online and listens for jobs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 
 use model::{Fact, Instant, Millis};
@@ -38,6 +39,30 @@ pub(crate) enum SessionEnd {
     Expired(&'static str),
     /// Its agent was unregistered.
     AgentRemoved,
+}
+
+/// Sessions by their ids as numbers, which are random: no order and no further hash are needed. Nobody goes
+/// through them.
+pub(crate) type Sessions = HashMap<u128, Session, BuildHasherDefault<IdHasher>>;
+
+/// Takes a random id for its own hash. Only ids that the service has drawn are kept.
+#[derive(Debug, Default)]
+pub(crate) struct IdHasher(u64);
+
+impl Hasher for IdHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    fn write_u128(&mut self, id: u128) {
+        self.0 = u64::try_from(id >> 64 ^ id & u128::from(u64::MAX)).unwrap_or_default();
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
 }
 
 impl Service {
