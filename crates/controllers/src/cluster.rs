@@ -74,6 +74,8 @@ pub struct Cluster {
     pub(crate) workloads: Vec<Workload>,
     pub(crate) nodes: Vec<Node>,
     pub(crate) scaled_jobs: BTreeMap<u32, BTreeSet<JobId>>,
+    /// How many of them have not finished.
+    pub(crate) unfinished_jobs: BTreeMap<u32, u32>,
     pub(crate) timers: Timers,
     pub(crate) scheduler: Scheduler,
     pub(crate) dictated: VecDeque<PodId>,
@@ -148,6 +150,7 @@ impl Cluster {
             workloads: Vec::new(),
             nodes: Vec::new(),
             scaled_jobs: BTreeMap::new(),
+            unfinished_jobs: BTreeMap::new(),
             timers: Timers::default(),
             scheduler: Scheduler::default(),
             dictated: VecDeque::new(),
@@ -364,6 +367,19 @@ impl Cluster {
     pub fn jobs_of(&self, scaled_job: u32) -> impl Iterator<Item = (JobId, &Job)> {
         let ids = self.scaled_jobs.get(&scaled_job).into_iter().flatten();
         ids.filter_map(|id| Some((*id, self.job(*id)?)))
+    }
+
+    /// How many of a ScaledJob's Jobs exist and have not finished.
+    #[must_use]
+    pub fn unfinished_jobs(&self, scaled_job: u32) -> u32 {
+        self.unfinished_jobs.get(&scaled_job).copied().unwrap_or_default()
+    }
+
+    /// One of them has finished, or is gone.
+    pub(crate) fn job_ended(&mut self, scaled_job: u32) {
+        if let Some(unfinished) = self.unfinished_jobs.get_mut(&scaled_job) {
+            *unfinished -= 1;
+        }
     }
 
     /// A workload.

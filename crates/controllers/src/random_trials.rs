@@ -257,6 +257,8 @@ proptest! {
             let pod = cluster.pod(pod).unwrap();
             prop_assert!(pod.deletion().is_none(), "every deletion ends: {:?}", pod);
         }
+        let unfinished = cluster.jobs_of(0).filter(|(_, job)| job.finished().is_none()).count();
+        prop_assert_eq!(usize::try_from(cluster.unfinished_jobs(0)).unwrap(), unfinished);
         for (_, job) in cluster.jobs_of(0) {
             let active = u32::try_from(job.pods().iter().filter(|pod| cluster.pod(**pod).unwrap().is_active()).count()).unwrap();
             prop_assert!(active <= job.spec().parallelism);

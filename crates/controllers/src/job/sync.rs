@@ -407,7 +407,9 @@ impl Cluster {
         }
         job.finished = sync.end.map(|(succeeded, because)| Finished { at: now, succeeded, because });
         job.sync = None;
+        let of = job.scaled_job;
         if job.finished.is_some() {
+            self.job_ended(of);
             self.record_job_event(now, id);
             self.job_finished(now, id, out);
         } else {

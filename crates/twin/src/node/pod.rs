@@ -20,6 +20,8 @@ pub(super) struct PodOnNode {
     pub(super) uid: u128,
     pub(super) template: Arc<PodTemplate>,
     pub(super) machine: Pod,
+    /// The machine's next deadline.
+    pub(super) machine_due: Option<Instant>,
     /// The containers' agents, init containers first.
     pub(super) lives: Box<[Option<Box<Life>>]>,
     /// What the API was told last.
@@ -37,7 +39,7 @@ pub(super) struct PodOnNode {
 impl PodOnNode {
     pub(super) fn next_deadline(&self) -> Option<Instant> {
         let agents = self.lives.iter().flatten().filter_map(|life| life.next_deadline()).min();
-        earliest(self.machine.next_deadline(), agents)
+        earliest(self.machine_due, agents)
     }
 
     pub(super) fn singular<'a>(&'a self, node_names: &'a [String]) -> Singular<'a> {

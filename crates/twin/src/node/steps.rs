@@ -38,6 +38,7 @@ impl Nodes {
             uid: new.uid.0,
             template: Arc::clone(new.template),
             machine: Pod::new_into(now, spec, settings, random, &mut actions),
+            machine_due: None,
             lives: (0..containers).map(|_| None).collect(),
             reported: None,
             gone: false,
@@ -113,6 +114,9 @@ impl Nodes {
             }
         }
         actions.clear();
+        if let Some(pod) = self.pod_mut(id) {
+            pod.machine_due = pod.machine.next_deadline();
+        }
         if published {
             self.publish(id, around);
         }
@@ -243,7 +247,7 @@ impl Nodes {
     /// Does what is due in a pod.
     pub(super) fn wake_pod(&mut self, now: Instant, id: PodId, around: &mut Around<'_>) {
         let Some(pod) = self.pod_mut(id) else { return };
-        if pod.machine.next_deadline().is_some_and(|due| due <= now) {
+        if pod.machine_due.is_some_and(|due| due <= now) {
             let mut actions = std::mem::take(&mut self.actions);
             if let Some(pod) = self.pod_mut(id) {
                 pod.machine.advance_into(now, &mut actions);

@@ -149,10 +149,7 @@ impl World<'_> {
     pub(super) fn replicas(&self) -> u32 {
         match self.scaled {
             Some(workload) => self.cluster.workload(workload).replicas(),
-            None => {
-                let unfinished = self.cluster.jobs_of(0).filter(|(_, job)| job.finished().is_none()).count();
-                u32::try_from(unfinished).unwrap_or(u32::MAX)
-            }
+            None => self.cluster.unfinished_jobs(0),
         }
     }
 

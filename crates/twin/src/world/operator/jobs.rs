@@ -21,6 +21,9 @@ use crate::manifests::surroundings::surroundings;
 /// How the controllers call the one ScaledJob.
 const SCALED_JOB: u32 = 0;
 
+/// Jobs of a ScaledJob that exist at the same time, roughly.
+const USUAL_JOBS: usize = 128;
+
 /// The generation of a Job that has none written on it, as those of KEDA before 2.14.1.
 const NO_ANNOTATION: u64 = 0;
 
@@ -136,14 +139,23 @@ impl World<'_> {
 
     /// Tells KEDA which Jobs there are.
     fn look_at_jobs(&mut self) {
-        let mut pods: Vec<PodView> = Vec::new();
-        let mut jobs = Vec::new();
+        // As many as there mostly are, so that the lists grow once: KEDA keeps a hundred Jobs that have ended.
+        let mut pods: Vec<PodView> = Vec::with_capacity(USUAL_JOBS);
+        let mut jobs = Vec::with_capacity(USUAL_JOBS);
+        let mut generations: Vec<(u64, String)> = Vec::new();
         for (_, job) in self.cluster.jobs_of(SCALED_JOB) {
             let first = pods.len();
             pods.extend(job.pods().iter().filter_map(|id| self.cluster.pod(*id)).map(pod_view));
-            let generation = (job.generation() != NO_ANNOTATION).then(|| job.generation().to_string());
-            jobs.push((job, first..pods.len(), generation));
+            let generation = job.generation();
+            if generations.last().is_none_or(|(last, _)| *last != generation) {
+                generations.push((generation, generation.to_string()));
+            }
+            jobs.push((job, first..pods.len(), generations.len() - 1));
         }
+        let annotation = |place: usize| {
+            let (generation, text) = generations.get(place)?;
+            (*generation != NO_ANNOTATION).then_some(text.as_str())
+        };
         let views: Vec<JobView<'_>> = jobs
             .iter()
             .map(|(job, of_job, generation)| JobView {
@@ -153,7 +165,7 @@ impl World<'_> {
                     .map(|finished| if finished.succeeded { Finished::Complete } else { Finished::Failed }),
                 completion_time: job.completion_time(),
                 created: job.created(),
-                generation: generation.as_deref(),
+                generation: annotation(*generation),
                 pods: &pods[of_job.clone()],
             })
             .collect();
