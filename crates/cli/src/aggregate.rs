@@ -34,7 +34,7 @@ pub(crate) fn group(reports: Vec<Report>) -> Vec<Group> {
         match groups.iter_mut().find(|group| group.scenario == scenario && group.keda == keda) {
             Some(group) => group.reports.push(report),
             None => {
-                groups.push(Group { scenario, keda, reports: vec![report], aggregate: None, sweep: None })
+                groups.push(Group { scenario, keda, reports: vec![report], aggregate: None, sweep: None });
             }
         }
     }

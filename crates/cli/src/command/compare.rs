@@ -29,7 +29,7 @@ pub(crate) fn diff(arguments: &DiffArguments, colour: Colour) -> Outcome {
     match arguments.output {
         Output::Json => print(&format!("{}\n", to_json(&difference)?)),
         Output::Text => {
-            print(&difference.render(width(), has_colour(colour, std::io::stdout().is_terminal())))
+            print(&difference.render(width(), has_colour(colour, std::io::stdout().is_terminal())));
         }
     }
     Ok(match difference.verdict {
