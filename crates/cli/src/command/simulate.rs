@@ -151,7 +151,7 @@ impl Sweep<'_> {
         let repetition = u32::try_from(at + 1).unwrap_or(u32::MAX);
         let replay = self.replay(simulation, seed);
         let run = Run { seed, repetition, replay: &replay, alignment: self.alignment, log: true };
-        let ended = simulation.run(&run).map_err(Failure::usage)?;
+        let ended = simulation.run(&run).map_err(failure)?;
         if self.logs {
             let folder = folder(
                 &self.arguments.out,
@@ -180,6 +180,14 @@ impl Sweep<'_> {
             words.extend(["--align".to_owned(), log.display().to_string()]);
         }
         words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
+    }
+}
+
+/// What cannot be simulated is the scenario's fault, but for a run that never comes to its end.
+fn failure(error: TwinError) -> Failure {
+    match error {
+        TwinError::TooMuch { .. } => Failure { exit: Exit::Inconclusive, message: error.to_string() },
+        _ => Failure::usage(error),
     }
 }
 
