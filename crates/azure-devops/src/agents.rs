@@ -14,6 +14,7 @@ use crate::ids::{AgentId, PoolId, RequestId};
 use crate::job_requests::ShownAgent;
 use crate::limits::MAX_AGENTS;
 use crate::pools::checked_name;
+use crate::sequence::Sequence;
 use crate::sessions::SessionEnd;
 use crate::{Refusal, Service};
 
@@ -65,6 +66,45 @@ impl Agent {
 
     fn is_idle(&self) -> bool {
         self.takes_jobs() && self.request.is_none() && self.promised.is_none()
+    }
+}
+
+/// Agents by their ids: found in one step, gone through in order.
+#[derive(Debug, Default)]
+pub(crate) struct Agents {
+    /// Boxed: a placeholder stays for ever, and with it the places of all agents that came and went after it.
+    by_id: Sequence<AgentId, Box<Agent>>,
+    count: usize,
+}
+
+impl Agents {
+    pub(crate) fn get(&self, id: &AgentId) -> Option<&Agent> {
+        self.by_id.get(id).map(|agent| &**agent)
+    }
+
+    pub(crate) fn get_mut(&mut self, id: &AgentId) -> Option<&mut Agent> {
+        self.by_id.get_mut(id).map(|agent| &mut **agent)
+    }
+
+    /// Adds an agent, whose id is higher than any before.
+    fn insert(&mut self, agent: Agent) {
+        self.by_id.insert(agent.id, Box::new(agent));
+        self.count += 1;
+    }
+
+    fn remove(&mut self, id: AgentId) -> Option<Box<Agent>> {
+        let removed = self.by_id.remove(&id)?;
+        self.count -= 1;
+        Some(removed)
+    }
+
+    fn values(&self) -> impl Iterator<Item = &Agent> {
+        self.by_id.values().map(|agent| &**agent)
+    }
+
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.count
     }
 }
 
@@ -181,7 +221,7 @@ impl Service {
             pool.agents.insert(id);
             pool.by_name.insert(Arc::clone(agent.capabilities.agent_name()), id);
         }
-        self.agents.insert(id, agent);
+        self.agents.insert(agent);
         self.agent_changed(id);
         self.tell_registered(id, kind, false);
         id
@@ -268,7 +308,7 @@ impl Service {
         if let Some(session) = agent.session {
             self.end_session(session, SessionEnd::AgentRemoved);
         }
-        if let Some(agent) = self.agents.remove(&id)
+        if let Some(agent) = self.agents.remove(id)
             && let Some(pool) = self.pools.get_mut(&pool)
         {
             pool.agents.remove(&id);

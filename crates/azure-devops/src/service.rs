@@ -9,10 +9,10 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::Rng;
 use uuid::Uuid;
 
-use crate::agents::Agent;
+use crate::agents::Agents;
 use crate::builds::{Builds, Definitions};
 use crate::call::{Answer, Call, Caller, Credential, Effects, JobRequestList, Reply};
-use crate::ids::{AgentId, PoolId, RequestId, WaiterId};
+use crate::ids::{PoolId, RequestId, WaiterId};
 use crate::job_requests::JobRequest;
 use crate::messages::Waiter;
 use crate::pools::Pool;
@@ -29,7 +29,7 @@ pub struct Service {
     pub(crate) settings: Settings,
     pub(crate) now: Instant,
     pub(crate) pools: BTreeMap<PoolId, Pool>,
-    pub(crate) agents: BTreeMap<AgentId, Agent>,
+    pub(crate) agents: Agents,
     pub(crate) sessions: Sessions,
     pub(crate) waiters: Sequence<WaiterId, Waiter>,
     pub(crate) requests: Sequence<RequestId, JobRequest>,
@@ -92,7 +92,7 @@ impl Service {
         let mut service = Self {
             now: Instant::START,
             pools: BTreeMap::new(),
-            agents: BTreeMap::new(),
+            agents: Agents::default(),
             sessions: Sessions::default(),
             waiters: Sequence::default(),
             requests: Sequence::default(),

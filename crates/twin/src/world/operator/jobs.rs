@@ -143,9 +143,19 @@ impl World<'_> {
         let mut pods: Vec<PodView> = Vec::with_capacity(USUAL_JOBS);
         let mut jobs = Vec::with_capacity(USUAL_JOBS);
         let mut generations: Vec<(u64, String)> = Vec::new();
+        // Nearly all of them look like the one before.
+        let mut last = (Phase::Pending, controllers::Conditions::NONE);
+        let mut view = PodView::default();
+        let mut seen = |pod: &controllers::Pod| {
+            let looks = (pod.phase(), pod.conditions());
+            if std::mem::replace(&mut last, looks) != looks || view == PodView::default() {
+                view = pod_view(pod);
+            }
+            view
+        };
         for (_, job) in self.cluster.jobs_of(SCALED_JOB) {
             let first = pods.len();
-            pods.extend(job.pods().iter().filter_map(|id| self.cluster.pod(*id)).map(pod_view));
+            pods.extend(job.pods().iter().filter_map(|id| self.cluster.pod(*id)).map(&mut seen));
             let generation = job.generation();
             if generations.last().is_none_or(|(last, _)| *last != generation) {
                 generations.push((generation, generation.to_string()));
