@@ -18,10 +18,10 @@ struct Story {
 impl Story {
     /// A run of a KEDA object with this spec; its pool is 7.
     fn of(scaler: &str, keda: &str, spec: Json) -> Self {
-        Self::with_faults(scaler, keda, spec, json!([]))
+        Self::with_faults(scaler, keda, spec, &json!([]))
     }
 
-    fn with_faults(scaler: &str, keda: &str, mut spec: Json, faults: Json) -> Self {
+    fn with_faults(scaler: &str, keda: &str, mut spec: Json, faults: &Json) -> Self {
         let number = |name: &str, default: u64| spec.get(name).and_then(Json::as_u64).unwrap_or(default);
         let (min, max) = (number("minReplicaCount", 0), number("maxReplicaCount", 100));
         let (interval, cooldown) = (number("pollingInterval", 30), number("cooldownPeriod", 300));

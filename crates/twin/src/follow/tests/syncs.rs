@@ -157,7 +157,7 @@ fn a_restart_of_the_controllers_loses_the_history() {
     let faults = json!([{ "restart": { "at": "1m", "what": "kube_controller_manager" } }]);
     let spec = json!({ "minReplicaCount": 1, "maxReplicaCount": 20 });
     let story = |restarts: bool| {
-        let mut story = Story::with_faults("ScaledObject", "2.21.0", spec.clone(), faults.clone());
+        let mut story = Story::with_faults("ScaledObject", "2.21.0", spec.clone(), &faults);
         story.replicas(10, 1);
         // Twenty are wanted, eight are there when they are not any more.
         for (at, queued, replicas) in [(15_000, 20, 4), (30_020, 20, 8)] {
@@ -183,7 +183,7 @@ fn a_change_of_the_spec_counts_once_it_has_settled() {
     } }]);
     let spec = json!({ "minReplicaCount": 1, "maxReplicaCount": 20 });
     let story = |edited: u64, replicas: u64| {
-        let mut story = Story::with_faults("ScaledObject", "2.21.0", spec.clone(), faults.clone());
+        let mut story = Story::with_faults("ScaledObject", "2.21.0", spec.clone(), &faults);
         story.replicas(10, 4);
         story.fault(edited, 0);
         story.sync(15_000, 9, 0, None);
@@ -199,7 +199,7 @@ fn a_change_of_the_spec_counts_once_it_has_settled() {
 #[test]
 fn an_upgrade_changes_what_counts() {
     let faults = json!([{ "keda_upgrade": { "at": "1m", "version": "2.21.0" } }]);
-    let mut story = Story::with_faults("ScaledObject", "2.20.2", json!({ "minReplicaCount": 1 }), faults);
+    let mut story = Story::with_faults("ScaledObject", "2.20.2", json!({ "minReplicaCount": 1 }), &faults);
     story.replicas(10, 3);
     story.sync(15_000, 0, 3, Some(0));
     story.fault(20_000, 0);
