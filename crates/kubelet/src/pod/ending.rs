@@ -22,6 +22,10 @@ impl Pod {
             return;
         }
         self.deletion = Some(Deletion { at: now, grace });
+        // Sidecars whose turn has not come have no longer than everybody else.
+        if let Some(stop) = self.sidecars_stop.as_mut().filter(|stop| stop.at + stop.grace > limit) {
+            *stop = Deletion { at: now, grace };
+        }
         for index in 0..self.containers.len() {
             if !self.container(index).sidecar || self.sidecars_stop.is_some() {
                 self.stop(now, index, grace);
