@@ -82,7 +82,7 @@ fn a_manifest_that_is_not_yaml_is_a_mistake() {
 fn wrong_usage_exits_with_2() {
     let folder = tempfile::tempdir().expect("a folder");
     let article = scenarios().join("article.yaml").display().to_string();
-    let wrong: [&[&str]; 15] = [
+    let wrong: [&[&str]; 17] = [
         &[],
         &["run"],
         &["run", "x.yaml"],
@@ -91,6 +91,8 @@ fn wrong_usage_exits_with_2() {
         &["run", &article, "--speed", "20"],
         &["run", &article, "--seed", "9..3"],
         &["run", &article, "--on", "local", "--seed", "1..3"],
+        &["run", &article, "--repeat", "2", "--seed", "1..3"],
+        &["run", "--follow", "x.jsonl", "--keda", "2.21.0"],
         &["run", "--follow", "not-there.jsonl"],
         &["explain", "not-there.jsonl"],
         &["fidelity"],
@@ -149,6 +151,59 @@ fn what_the_twin_does_not_model_is_named_with_its_place() {
     assert!(!folder.path().join("results").exists(), "nothing is left");
 }
 
+/// Simulates a scenario of the library with these faults.
+fn with_faults(name: &str, faults: &str) -> (Output, tempfile::TempDir) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let text = fs::read_to_string(scenarios().join(format!("{name}.yaml"))).expect("the scenario");
+    let manifests = scenarios().display().to_string();
+    let text = text
+        .replace("manifests: [", &format!("manifests: [{manifests}/"))
+        .replace(", article/", &format!(", {manifests}/article/"));
+    let text = text.replacen("until: settled", &format!("faults:\n{faults}until: settled"), 1);
+    fs::write(folder.path().join("upset.yaml"), text).expect("a file");
+    (poolproof(&["run", "upset.yaml"], folder.path()), folder)
+}
+
+#[test]
+fn edits_that_the_twin_cannot_follow_are_refused_before_the_run() {
+    for (patch, expected) in [
+        ("object: Secret/azdevops, patch: { data: { AZP_TOKEN: Zm9v } }", "Secret"),
+        (
+            "object: Deployment/azdevops-deployment, patch: { spec: { template: { spec: { nodeSelector: { a: b } } } } }",
+            "spec.template.spec.nodeSelector",
+        ),
+        (
+            "object: ScaledObject/azure-pipelines-scaledobject, patch: { spec: { scaleTargetRef: { name: x } } }",
+            "scaleTargetRef",
+        ),
+    ] {
+        let (output, folder) = with_faults("article", &format!("  - edit: {{ at: 2m, {patch} }}\n"));
+        let said = stderr(&output);
+        assert_eq!(output.status.code(), Some(2), "{patch}: {said}");
+        assert!(said.contains("faults.0.edit") && said.contains(expected), "{patch}: {said}");
+        drop(folder);
+    }
+    let good = "object: ScaledObject/azure-pipelines-scaledobject, patch: { spec: { maxReplicaCount: 2 } }";
+    let (output, _folder) = with_faults("article", &format!("  - edit: {{ at: 30s, {good} }}\n"));
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(said.contains("peak 2 at"), "{said}{}", stderr(&output));
+}
+
+#[test]
+fn an_annotation_makes_no_other_generation_of_a_scaled_job_and_a_spec_does() {
+    let edit = |patch: &str| {
+        let fault =
+            format!("  - edit: {{ at: 5m, object: ScaledJob/azdevops-agents, patch: {{ {patch} }} }}\n");
+        let (output, _folder) = with_faults("scaledjob-scale-in", &fault);
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    // Rollout is immediate by default: another generation deletes the Job that runs for 25 minutes.
+    let paused = edit("metadata: { annotations: { autoscaling.keda.sh/paused: 'true' } }");
+    assert!(paused.contains("4 jobs in 4 builds, 4 succeeded"), "{paused}");
+    let changed = edit("spec: { pollingInterval: 20 }");
+    assert!(changed.contains("4 jobs in 4 builds, 3 succeeded"), "{changed}");
+}
+
 #[test]
 fn a_sweep_says_how_values_are_spread_and_repeats_its_worst_seed() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -162,7 +217,13 @@ fn a_sweep_says_how_values_are_spread_and_repeats_its_worst_seed() {
     let words: Vec<&str> = again.split(' ').collect();
     let repeated = poolproof(&words, folder.path());
     let found = String::from_utf8_lossy(&repeated.stdout);
-    assert!(found.contains("no_busy_agent_killed"), "{found}");
+    let worst = said.lines().find_map(|line| line.trim().strip_prefix("worst: seed ")).expect("the worst");
+    let seed = worst.split(',').next().expect("a number");
+    assert_eq!(repeated.status.code(), Some(0), "{found}");
+    assert!(
+        found.contains(&format!("seed {seed}, settled")) && found.contains("no_busy_agent_killed"),
+        "{found}"
+    );
 }
 
 #[test]
@@ -170,7 +231,7 @@ fn a_log_is_explained_followed_and_compared() {
     let folder = tempfile::tempdir().expect("a folder");
     let scenario = scenarios().join("article.yaml").display().to_string();
     for out in ["a", "b"] {
-        poolproof(&["run", &scenario, "--out", out], folder.path());
+        assert_eq!(poolproof(&["run", &scenario, "--out", out], folder.path()).status.code(), Some(0));
     }
     let [a, b] = ["a", "b"].map(|out| format!("{out}/article-keda-2.21.0/events.jsonl"));
     let explained = poolproof(&["explain", &a], folder.path());

@@ -106,9 +106,9 @@ fn rule(text: &mut String, share: &RuleShare, of: u32, reports: &[Report]) {
         writeln!(text, "  {}: {} of {of} runs ({:.0} %){meant}", share.rule, share.runs, share.share * 100.0);
     let breaches = reports.iter().flat_map(|report| {
         let findings = report.findings.iter().filter(|finding| finding.rule == share.rule);
-        findings.map(|finding| (report.run.repetition, finding))
+        findings.map(|finding| (report.run.seed, finding))
     });
-    for (at, (repetition, finding)) in breaches.enumerate() {
+    for (at, (seed, finding)) in breaches.enumerate() {
         if at == MOST_BREACHES {
             let _ = writeln!(text, "    and more, in the JSON");
             break;
@@ -118,7 +118,7 @@ fn rule(text: &mut String, share: &RuleShare, of: u32, reports: &[Report]) {
             let _ = writeln!(text, "    such as: {}", finding.because);
         }
         let subject = &finding.subject;
-        let _ = writeln!(text, "    #{repetition} {} {subject}: {}", finding.at, finding.measured);
+        let _ = writeln!(text, "    seed {seed}: {} {subject}: {}", finding.at, finding.measured);
     }
 }
 

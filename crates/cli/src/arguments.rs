@@ -111,7 +111,9 @@ pub(crate) struct RunArguments {
     pub(crate) scenarios: Vec<PathBuf>,
     /// Instead of running anything: the log of a real run, whose reads, phases and victims the simulation is fed;
     /// every decision of KEDA and the HPA must come out equal. Can be given more than once.
-    #[arg(long, value_name = "LOG", conflicts_with = "scenarios")]
+    #[arg(long, value_name = "LOG", conflicts_with_all = [
+        "scenarios", "on", "keda", "speed", "repeat", "parallel", "seed", "jobs", "align", "cluster", "manifest", "substitute",
+    ])]
     pub(crate) follow: Vec<PathBuf>,
     /// Where to run them.
     #[arg(long, value_enum, default_value_t = Engine::Sim)]

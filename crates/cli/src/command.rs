@@ -24,7 +24,7 @@ use tokio::sync::watch;
 use crate::arguments::{Arguments, Colour, Command, Engine};
 use crate::exit::{Exit, Failure};
 
-pub(crate) use simulate::write_log;
+pub(crate) use simulate::{failure, write_log};
 pub(crate) use verify::read_events;
 
 /// What a command comes to.

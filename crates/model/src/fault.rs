@@ -8,6 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::instant::Millis;
 
+/// What is told of a fault of a pod when none fits.
+pub const NO_POD_FITS: &str = "no pod fits";
+
 /// One fault, or one change.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]

@@ -9,7 +9,7 @@ use cluster::workspace::Workspace;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use model::event::Fact;
-use model::fault::{Edit, Fault, WhichPod};
+use model::fault::{Edit, Fault, NO_POD_FITS, WhichPod};
 use model::manifest::Document;
 use model::{Instant, Scenario};
 use server::Organization;
@@ -17,9 +17,6 @@ use server::Organization;
 use crate::engine::Engine;
 use crate::recorder::Recorder;
 use crate::run::RunError;
-
-/// What the log says of a fault that finds no pod.
-const NO_POD_FITS: &str = "no pod fits";
 
 /// Everything that faults are brought about with.
 pub(crate) struct Faults<'a> {

@@ -4,13 +4,13 @@
 //! All of it is chance in a real cluster (phases of loops, UIDs of pods), and
 //! none of it is a decision.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use model::event::Fact;
 use model::{Event, Instant, Millis};
 
 /// The phases and victims of a log, from the moment that everything was in place.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Alignment {
     /// When KEDA polled.
     pub polls: Vec<Millis>,
@@ -30,11 +30,11 @@ const SLACK: Millis = Millis(1_500);
 const RETRY: Millis = Millis::seconds(4);
 
 impl Alignment {
-    /// The alignment with this log.
+    /// The alignment with this log; nothing if it never came to `run.ready`.
     #[must_use]
-    pub fn of(events: &[Event]) -> Self {
+    pub fn of(events: &[Event]) -> Option<Self> {
         let ready = events.iter().find(|event| matches!(event.fact, Fact::RunReady {})).map(|event| event.at);
-        let Some(ready) = ready else { return Self::default() };
+        let ready = ready?;
         let failed = |event: &Event| match event.fact {
             Fact::ScalerRead { status, .. } => Some((event.at, !(200..300).contains(&status))),
             _ => None,
@@ -56,12 +56,12 @@ impl Alignment {
             syncs.push(began.unwrap_or(Instant(event.at.0.saturating_sub(latency_ms))));
         }
         let since = |at: &Instant| (*at >= ready).then(|| at.since(ready));
-        Self {
+        Some(Self {
             polls: polls(&reads).iter().filter_map(since).collect(),
             syncs: syncs.iter().filter_map(since).collect(),
             speed: speed(events),
             victims: victims(events),
-        }
+        })
     }
 }
 
@@ -86,17 +86,24 @@ fn speed(events: &[Event]) -> u32 {
     started.unwrap_or(1).max(1)
 }
 
-/// The pods that were deleted before the workload was, by the number of pods before them.
+/// The pods that controllers deleted before the workload was, by the number of pods before them.
 fn victims(events: &[Event]) -> Vec<u32> {
     let mut ordinals = BTreeMap::new();
     let mut victims = Vec::new();
+    let mut hit = BTreeSet::new();
     for event in events {
         match &event.fact {
             Fact::PodCreated { pod, .. } => {
                 let next = u32::try_from(ordinals.len()).unwrap_or(u32::MAX);
                 ordinals.entry(pod.as_str()).or_insert(next);
             }
-            Fact::PodTerminating { pod, .. } => victims.extend(ordinals.get(pod.as_str()).copied()),
+            // Whom a fault deletes it names itself.
+            Fact::FaultOn { hits: Some(hits), .. } => {
+                hit.extend(hits.strip_prefix("Pod/"));
+            }
+            Fact::PodTerminating { pod, .. } if !hit.contains(pod.as_str()) => {
+                victims.extend(ordinals.get(pod.as_str()).copied());
+            }
             Fact::RunDraining {} => break,
             _ => {}
         }

@@ -7,3 +7,4 @@ pub(crate) mod objects;
 pub(crate) mod surroundings;
 
 pub use fields::not_modelled;
+pub(crate) use fields::paths_not_modelled;

@@ -5,6 +5,7 @@
 //! this instant, and then takes the next event out of the queue.
 
 mod cluster;
+mod edits;
 mod faults;
 mod hpa;
 mod log;
@@ -14,7 +15,7 @@ mod setup;
 mod stage;
 mod upsets;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use azure_devops::{Call, Effects, Reply, Service};
@@ -113,6 +114,7 @@ struct World<'r> {
     stage: Stage,
     /// When the last of the scenario's faults is over: before that nothing is settled.
     faults_over: Instant,
+    faults_begun: BTreeSet<u32>,
     /// How the run will have come to its end, once the pods have drained.
     ending: Option<Outcome>,
     because: Option<String>,

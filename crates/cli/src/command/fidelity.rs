@@ -9,11 +9,13 @@ use runner::batch::{Batch, DEFAULT_PARALLEL, Ended};
 use runner::case::Prepared;
 use runner::run::{LOG, folder};
 use serde_json::json;
+use tokio::sync::watch;
 use twin::generate::Recipe;
 
 use super::follow::sentence;
 use super::package::package;
 use super::run::{make_folder, no_two_alike, prepare_files};
+use super::simulate::simulations;
 use super::verify::{read_events, to_json};
 use super::{interruption, print};
 use crate::arguments::{Colour, FidelityArguments};
@@ -32,7 +34,14 @@ pub(crate) async fn fidelity(arguments: FidelityArguments, colour: Colour) -> Re
     if entries.is_empty() {
         return Err(Failure::usage("nothing to hold against each other: name scenarios, or --random N"));
     }
-    let held = hold_all(&arguments, &entries, &arguments.keda, "").await?;
+    let cases: Vec<Prepared> = entries.iter().map(|entry| entry.case.clone()).collect();
+    // What the twin does not model is told before anything is run.
+    simulations(&cases, &arguments.keda, colour)?;
+    let interrupted = interruption();
+    let held = hold_all(&arguments, &entries, &arguments.keda, "", &interrupted).await?;
+    if *interrupted.borrow() {
+        return Ok(Exit::Interrupted);
+    }
     let tables = fidelity::by_version(&held);
     let text = to_json(&json!({ "format": 1, "versions": tables, "scenarios": held }))? + "\n";
     let path = arguments.out.join("fidelity.json");
@@ -48,11 +57,21 @@ pub(crate) async fn fidelity(arguments: FidelityArguments, colour: Colour) -> Re
         return Ok(Exit::Inconclusive);
     }
     if arguments.shrink && !held.iter().all(Held::is_equal) {
-        shrink(&arguments, &entries, &held).await?;
+        shrink(&arguments, &entries, &held, &interrupted).await?;
     }
-    // Decisions are exact. How the rest came about, as fast as this machine is today, is reported.
-    let decided = held.iter().all(|held| held.decisions.differences.is_empty());
-    Ok(if decided { Exit::Passed } else { Exit::Findings })
+    Ok(if *interrupted.borrow() { Exit::Interrupted } else { exit_of(&held) })
+}
+
+/// Decisions are exact. How the rest came about, as fast as this machine is today, is reported.
+fn exit_of(held: &[Held]) -> Exit {
+    let mut conclusive = held.iter().filter(|held| held.conclusive && held.decisions.compared > 0).peekable();
+    if conclusive.peek().is_none() {
+        Exit::Inconclusive
+    } else if conclusive.all(|held| held.decisions.differences.is_empty()) {
+        Exit::Passed
+    } else {
+        Exit::Findings
+    }
 }
 
 /// Says what differs.
@@ -70,6 +89,7 @@ async fn hold_all(
     entries: &[Entry],
     keda: &[String],
     below: &str,
+    interrupted: &watch::Receiver<bool>,
 ) -> Result<Vec<Held>, Failure> {
     let cases: Vec<Prepared> = entries.iter().map(|entry| entry.case.clone()).collect();
     no_two_alike(&cases, keda)?;
@@ -77,10 +97,10 @@ async fn hold_all(
     for keda in keda {
         let left: Vec<Prepared> = cases
             .iter()
-            .filter(|case| !(arguments.resume && is_finished(&log(&out, case, keda))))
+            .filter(|case| !(arguments.resume && is_resumed(arguments, &log(&out, case, keda), case)))
             .cloned()
             .collect();
-        if left.is_empty() {
+        if left.is_empty() || *interrupted.borrow() {
             continue;
         }
         let batch = Batch {
@@ -96,9 +116,14 @@ async fn hold_all(
             replay_options: Vec::new(),
             packages: vec![package()?],
         };
-        let ended = run(&batch).await;
+        let ended = run(&batch, interrupted).await;
+        for finished in &ended.finished {
+            if let Err(error) = &finished.log {
+                eprintln!("error: {} on KEDA {keda}: {error}", finished.name.scenario);
+            }
+        }
         if let Some((keda, error)) = ended.failures.first() {
-            return Err(Failure::environment(format!("KEDA {keda}: {error}")));
+            eprintln!("error: KEDA {keda}: {error}");
         }
     }
     let pairs = keda.iter().flat_map(|keda| cases.iter().map(move |case| (keda, case)));
@@ -115,6 +140,21 @@ fn log(out: &Path, case: &Prepared, keda: &str) -> PathBuf {
     folder(out, &case.scenario.name, keda, 1, 1).join(LOG)
 }
 
+/// Whether there is a finished log of this very run: same scenario, seed and speed.
+fn is_resumed(arguments: &FidelityArguments, log: &Path, case: &Prepared) -> bool {
+    let started = read_events(log).ok().and_then(|events| {
+        events.into_iter().find_map(|event| match event.fact {
+            Fact::RunStarted(started) => Some(started),
+            _ => None,
+        })
+    });
+    let speed = arguments.speed.unwrap_or(DEFAULT_SPEED);
+    is_finished(log)
+        && started.is_some_and(|started| {
+            started.scenario == case.scenario && started.seed == arguments.seed && started.speed == speed
+        })
+}
+
 /// Whether the log is there and came to its end.
 fn is_finished(log: &Path) -> bool {
     read_events(log).is_ok_and(|events| {
@@ -125,13 +165,12 @@ fn is_finished(log: &Path) -> bool {
     })
 }
 
-async fn run(batch: &Batch) -> Ended {
+async fn run(batch: &Batch, interrupted: &watch::Receiver<bool>) -> Ended {
     let live = Live::new(batch.runs());
-    let interrupted = interruption();
     let step = |step: Step<'_>| live.step(step);
     let progress = Progress::new(&step);
     let ended = tokio::select! {
-        ended = batch.run(&progress, &live, &interrupted) => ended,
+        ended = batch.run(&progress, &live, interrupted) => ended,
         () = live.draw() => unreachable!("it draws for ever"),
     };
     live.finish();
@@ -139,11 +178,19 @@ async fn run(batch: &Batch) -> Ended {
 }
 
 /// Makes every random scenario that differs smaller, as long as it still differs, and writes it down.
-async fn shrink(arguments: &FidelityArguments, entries: &[Entry], held: &[Held]) -> Result<(), Failure> {
+async fn shrink(
+    arguments: &FidelityArguments,
+    entries: &[Entry],
+    held: &[Held],
+    interrupted: &watch::Receiver<bool>,
+) -> Result<(), Failure> {
     for held in held.iter().filter(|held| !held.is_equal()) {
         let entry = entries.iter().find(|entry| entry.case.scenario.name == held.scenario);
         let Some(recipe) = entry.and_then(|entry| entry.recipe.clone()) else { continue };
-        let smallest = smallest(arguments, recipe, &held.keda).await?;
+        let smallest = smallest(arguments, recipe, &held.keda, interrupted).await?;
+        if *interrupted.borrow() {
+            return Ok(());
+        }
         let folder = arguments.out.join("smallest").join(format!("{}-keda-{}", held.scenario, held.keda));
         fidelity::write_recipe(&folder, &smallest)?;
         eprintln!("the smallest that still differs: {}", folder.join("scenario.yaml").display());
@@ -152,13 +199,18 @@ async fn shrink(arguments: &FidelityArguments, entries: &[Entry], held: &[Held])
 }
 
 /// The smallest recipe that still differs. All that are one step smaller run side by side.
-async fn smallest(arguments: &FidelityArguments, mut recipe: Recipe, keda: &str) -> Result<Recipe, Failure> {
+async fn smallest(
+    arguments: &FidelityArguments,
+    mut recipe: Recipe,
+    keda: &str,
+    interrupted: &watch::Receiver<bool>,
+) -> Result<Recipe, Failure> {
     for round in 0..MOST_ROUNDS {
         let below = format!("smaller-{}-keda-{keda}-{round}", recipe.seed);
         let folder = arguments.out.join("scenarios").join(&below);
         let candidates = candidates(&folder, &recipe)?;
         let entries: Vec<Entry> = candidates.iter().map(|(_, entry)| entry.clone()).collect();
-        let held = hold_all(arguments, &entries, &[keda.to_owned()], &below).await?;
+        let held = hold_all(arguments, &entries, &[keda.to_owned()], &below, interrupted).await?;
         let differs = |name: &str| held.iter().any(|held| held.scenario == name && !held.is_equal());
         let next = candidates.iter().find(|(_, entry)| differs(&entry.case.scenario.name));
         match next {

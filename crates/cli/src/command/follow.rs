@@ -28,7 +28,7 @@ pub(crate) fn follow_logs(arguments: &RunArguments) -> Outcome {
 fn exit_of(followed: &[Followed]) -> Exit {
     if followed.iter().any(|followed| !followed.differences.is_empty()) {
         Exit::Findings
-    } else if followed.iter().all(|followed| followed.compared == 0) {
+    } else if followed.iter().any(|followed| followed.compared == 0) {
         Exit::Inconclusive
     } else {
         Exit::Passed

@@ -3,11 +3,12 @@
 use std::io::IsTerminal;
 use std::num::NonZeroUsize;
 use std::path::Path;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
+use cluster::local;
 use indicatif::ProgressBar;
-use model::Event;
+use model::{Event, Fact};
 use runner::case::Prepared;
 use runner::run::{LOG, REPORT, folder};
 use runner::sim::{self, Run, Simulation};
@@ -31,8 +32,7 @@ pub(crate) fn simulate(arguments: &RunArguments, colour: Colour) -> Outcome {
     refuse_what_is_for_real_clusters(arguments)?;
     let cases = prepare(arguments, colour)?;
     no_two_alike(&cases, &arguments.keda)?;
-    let alignment = arguments.align.as_deref().map(|log| read_events(log).map(|log| Alignment::of(&log)));
-    let alignment = alignment.transpose()?;
+    let alignment = arguments.align.as_deref().map(|log| aligned_with(log, &cases)).transpose()?;
     let simulations = simulations(&cases, &arguments.keda, colour)?;
     let seeds: Vec<u64> = arguments.seeds().collect();
     let logs = seeds.len() as u64 <= MOST_LOGS;
@@ -41,10 +41,7 @@ pub(crate) fn simulate(arguments: &RunArguments, colour: Colour) -> Outcome {
     }
     let sweep =
         Sweep { arguments, simulations: &simulations, seeds: &seeds, alignment: alignment.as_ref(), logs };
-    let mut reports = Vec::new();
-    for report in sweep.run() {
-        reports.push(report?);
-    }
+    let reports = sweep.run()?;
     let groups = aggregate::group(reports);
     if !logs {
         make_folder(&arguments.out)?;
@@ -53,31 +50,60 @@ pub(crate) fn simulate(arguments: &RunArguments, colour: Colour) -> Outcome {
         group.write(&arguments.out).map_err(Failure::environment)?;
     }
     print_groups(&groups, &[], arguments.output, colour)?;
-    if arguments.output == Output::Text {
-        print(&proof(arguments, &simulations));
+    let worst_seed = groups.iter().find_map(|group| Some(group.sweep.as_ref()?.worst.seed));
+    if arguments.output == Output::Text
+        && let Some(proof) = proof(arguments, &simulations, worst_seed.unwrap_or(arguments.seed.0))
+    {
+        print(&proof);
     }
     Ok(worst(&groups))
 }
 
-/// What shows that the simulation is right: the same on the real programs.
-fn proof(arguments: &RunArguments, simulations: &[Simulation<'_>]) -> String {
-    let mut words = vec!["poolproof".to_owned(), "run".to_owned()];
-    words.extend(arguments.scenarios.iter().map(|file| file.display().to_string()));
+/// What of a real log the runs take over: it has to be of the same scenario, and to have come under load.
+fn aligned_with(log: &Path, cases: &[Prepared]) -> Result<Alignment, Failure> {
+    let events = read_events(log)?;
+    let wrong = |because: &str| Failure::usage(format!("--align {}: {because}", log.display()));
+    let scenario = events.iter().find_map(|event| match &event.fact {
+        Fact::RunStarted(started) => Some(started.scenario.name.as_str()),
+        _ => None,
+    });
+    match scenario {
+        None => Err(wrong("this is no log of a run")),
+        Some(name) if cases.iter().any(|case| case.scenario.name != name) => {
+            Err(wrong(&format!("this is a log of the scenario `{name}`")))
+        }
+        Some(_) => Alignment::of(&events).ok_or_else(|| wrong("the run never came to its load")),
+    }
+}
+
+/// What shows that the simulation is right: the same on the real programs, where these can be started.
+fn proof(arguments: &RunArguments, simulations: &[Simulation<'_>], seed: u64) -> Option<String> {
     let mut versions: Vec<String> = simulations.iter().map(Simulation::keda).collect();
     versions.sort_unstable();
     versions.dedup();
+    if versions.iter().any(|version| local::check_version(version).is_err()) {
+        return None;
+    }
+    let mut words = vec!["poolproof".to_owned(), "run".to_owned()];
+    words.extend(arguments.scenarios.iter().map(|file| file.display().to_string()));
     words.extend(["--on".to_owned(), "local".to_owned()]);
     if !arguments.keda.is_empty() {
         words.extend(["--keda".to_owned(), versions.join(",")]);
     }
+    if seed != 1 {
+        words.extend(["--seed".to_owned(), seed.to_string()]);
+    }
     words.extend(replay_options(arguments));
     let command = words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ");
-    format!(
+    Some(format!(
         "Simulated. Proven on real KEDA and a real control plane, which takes Go and some minutes:\n  {command}\n"
-    )
+    ))
 }
 
 fn refuse_what_is_for_real_clusters(arguments: &RunArguments) -> Result<(), Failure> {
+    if arguments.repeat > 1 && arguments.seed.0 != arguments.seed.1 {
+        return Err(Failure::usage("--repeat is for one seed: a range has its repetitions"));
+    }
     let given = [
         ("--speed", arguments.speed.is_some()),
         ("--cluster", arguments.cluster.is_some()),
@@ -90,7 +116,7 @@ fn refuse_what_is_for_real_clusters(arguments: &RunArguments) -> Result<(), Fail
 }
 
 /// Each scenario on each version; everything that the twin does not model is told at once.
-fn simulations<'c>(
+pub(crate) fn simulations<'c>(
     cases: &'c [Prepared],
     versions: &[String],
     colour: Colour,
@@ -126,8 +152,9 @@ struct Sweep<'s> {
 }
 
 impl Sweep<'_> {
-    /// Every run; the reports in the order of scenarios, versions and seeds, whoever made them.
-    fn run(&self) -> Vec<Result<Report, Failure>> {
+    /// Every run; the reports in the order of scenarios, versions and seeds, whoever made them. The first
+    /// that fails ends it.
+    fn run(&self) -> Result<Vec<Report>, Failure> {
         let count = self.simulations.len() * self.seeds.len();
         let threads = self.arguments.jobs.or_else(|| thread::available_parallelism().ok());
         let threads = threads.unwrap_or(NonZeroUsize::MIN);
@@ -136,10 +163,12 @@ impl Sweep<'_> {
         } else {
             ProgressBar::hidden()
         };
-        let reports = sim::in_parallel(count, threads, &AtomicBool::new(false), |number| {
+        let stop = AtomicBool::new(false);
+        let reports = sim::in_parallel(count, threads, &stop, |number| {
             let simulation = &self.simulations[number / self.seeds.len()];
             let report = self.one(simulation, number % self.seeds.len());
             bar.inc(1);
+            stop.fetch_or(report.is_err(), Ordering::Relaxed);
             report
         });
         bar.finish_and_clear();
@@ -151,7 +180,11 @@ impl Sweep<'_> {
         let repetition = u32::try_from(at + 1).unwrap_or(u32::MAX);
         let replay = self.replay(simulation, seed);
         let run = Run { seed, repetition, replay: &replay, alignment: self.alignment, log: true };
-        let ended = simulation.run(&run).map_err(failure)?;
+        let ended = simulation.run(&run).map_err(|error| {
+            let Failure { exit, message } = failure(&error);
+            let (scenario, keda) = (simulation.scenario(), simulation.keda());
+            Failure { exit, message: format!("{scenario} on KEDA {keda}, seed {seed}: {message}") }
+        })?;
         if self.logs {
             let folder = folder(
                 &self.arguments.out,
@@ -184,7 +217,7 @@ impl Sweep<'_> {
 }
 
 /// What cannot be simulated is the scenario's fault, but for a run that never comes to its end.
-fn failure(error: TwinError) -> Failure {
+pub(crate) fn failure(error: &TwinError) -> Failure {
     match error {
         TwinError::TooMuch { .. } => Failure { exit: Exit::Inconclusive, message: error.to_string() },
         _ => Failure::usage(error),

@@ -10,7 +10,7 @@ use twin::Alignment;
 use twin::follow::{Followed, follow};
 use verifier::{Difference, Likeness, Verdict};
 
-use crate::command::{read_events, write_log};
+use crate::command::{failure, read_events, write_log};
 use crate::exit::Failure;
 
 /// What came of holding one against the other.
@@ -42,7 +42,7 @@ impl Held {
 pub(crate) fn hold(case: &Prepared, keda: &str, log: &Path, folder: &Path) -> Result<Held, Failure> {
     let real = read_events(log)?;
     let conclusive = verifier::verify(real.clone()).verdict != Verdict::Inconclusive;
-    let simulated = simulated(case, keda, &real)?;
+    let simulated = simulated(case, keda, log, &real)?;
     write_log(folder, &simulated)?;
     Ok(Held {
         scenario: case.scenario.name.clone(),
@@ -53,20 +53,16 @@ pub(crate) fn hold(case: &Prepared, keda: &str, log: &Path, folder: &Path) -> Re
     })
 }
 
-fn simulated(case: &Prepared, keda: &str, real: &[Event]) -> Result<Vec<Event>, Failure> {
+fn simulated(case: &Prepared, keda: &str, log: &Path, real: &[Event]) -> Result<Vec<Event>, Failure> {
     let alignment = Alignment::of(real);
+    let alignment = alignment.as_ref();
     let seed = real.iter().find_map(|event| match &event.fact {
         model::Fact::RunStarted(started) => Some(started.seed),
         _ => None,
     });
-    let simulation = Simulation::new(case, Some(keda)).map_err(Failure::usage)?;
-    let replay = format!("poolproof run {} --keda {keda}", case.file);
-    let run = Run {
-        seed: seed.unwrap_or(1),
-        repetition: 1,
-        replay: &replay,
-        alignment: Some(&alignment),
-        log: true,
-    };
-    Ok(simulation.run(&run).map_err(Failure::usage)?.events)
+    let simulation = Simulation::new(case, Some(keda)).map_err(|error| failure(&error))?;
+    let seed = seed.unwrap_or(1);
+    let replay = format!("poolproof run {} --keda {keda} --seed {seed} --align {}", case.file, log.display());
+    let run = Run { seed, repetition: 1, replay: &replay, alignment, log: true };
+    Ok(simulation.run(&run).map_err(|error| failure(&error))?.events)
 }

@@ -64,15 +64,16 @@ impl Table {
     /// The lines as Markdown, to be put into a document.
     pub(crate) fn render(tables: &[Self]) -> String {
         let mut text = String::from(
-            "| KEDA | scenarios | decisions compared | equal | step sequences equal | equal but for boundary cases \
-             | different | worst step difference |\n| --- | --- | --- | --- | --- | --- | --- | --- |\n",
+            "| KEDA | scenarios | inconclusive | decisions compared | equal | step sequences equal | equal but for boundary cases \
+             | different | worst step difference |\n| --- | --- | --- | --- | --- | --- | --- | --- | --- |\n",
         );
         for table in tables {
             let _ = writeln!(
                 text,
-                "| {} | {} | {} | {} | {} | {} ({} cases) | {} | {} |",
+                "| {} | {} | {} | {} | {} | {} | {} ({} cases) | {} | {} |",
                 table.keda,
-                table.scenarios - table.inconclusive,
+                table.scenarios,
+                table.inconclusive,
                 table.decisions,
                 table.decisions_equal,
                 table.equal,

@@ -28,11 +28,20 @@ impl Rules<'_> {
     fn fault_in_time(&mut self, root: &Node, fault: &Node) {
         let Some(entry) = fault.entry("at").or_else(|| fault.entry("from")) else { return };
         let Some(at) = parsed::<Millis>(Some(&entry.node)) else { return };
-        if let Some(at_most) = parsed::<Millis>(root.get("at_most")).filter(|at_most| at >= *at_most) {
-            let message = format!("a fault at {at} never comes: the run ends at {at_most} at the latest");
+        let Some(at_most) = parsed::<Millis>(root.get("at_most")) else { return };
+        let until = root.get("until").and_then(|until| parsed::<Millis>(Some(until)));
+        let end = until.map_or(at_most, |until| until.min(at_most));
+        if at >= end {
+            let message = format!("a fault at {at} never comes: the run ends at {end} at the latest");
             self.report(entry.mark(), message, None);
         }
         let Some(to) = fault.entry("to") else { return };
+        if let Some(over) = parsed::<Millis>(Some(&to.node)).filter(|over| until.is_none() && *over > at_most)
+        {
+            let message =
+                format!("a run is not settled before its faults are over: at {over}, after `at_most`");
+            self.report(to.mark(), message, None);
+        }
         if let Some(end) = parsed::<Millis>(Some(&to.node)).filter(|end| *end <= at) {
             self.report(to.mark(), format!("`to` ({end}) must be later than `from` ({at})"), None);
         }

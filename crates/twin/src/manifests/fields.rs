@@ -16,17 +16,28 @@ pub fn not_modelled(documents: &[Document]) -> Vec<Problem> {
 }
 
 fn of_document(document: &Document) -> Vec<Problem> {
-    let kind = document.kind();
-    if WITHOUT_EFFECT.contains(&kind) {
-        return Vec::new();
-    }
-    let Some(fields) = fields(kind) else {
-        let problem = document.place(&["kind"]).problem(format!("the twin does not model a `{kind}`"));
+    let Some(paths) = paths_not_modelled(document.kind(), document.value()) else {
+        let problem =
+            document.place(&["kind"]).problem(format!("the twin does not model a `{}`", document.kind()));
         return vec![problem.with_hint("leave the file out, or run the scenario with `--on local`")];
     };
-    let mut walk = Walk { document, fields, path: Vec::new(), problems: Vec::new() };
-    walk.node(document.value());
-    walk.problems
+    let problem = |path: Vec<String>| {
+        let steps: Vec<&str> = path.iter().map(String::as_str).collect();
+        let problem =
+            document.place(&steps).problem(format!("the twin does not model `{}`", steps.join(".")));
+        problem.with_hint("leave it out, or run the scenario with `--on local`")
+    };
+    paths.into_iter().map(problem).collect()
+}
+
+/// The fields of an object of that kind that the twin does not model; nothing for a kind that it does not model.
+pub(crate) fn paths_not_modelled(kind: &str, object: &Json) -> Option<Vec<Vec<String>>> {
+    if WITHOUT_EFFECT.contains(&kind) {
+        return Some(Vec::new());
+    }
+    let mut walk = Walk { fields: fields(kind)?, path: Vec::new(), found: Vec::new() };
+    walk.node(object);
+    Some(walk.found)
 }
 
 /// The patterns of a kind; none for a kind that is not modelled.
@@ -67,14 +78,13 @@ fn fields(kind: &str) -> Option<Vec<String>> {
     Some(all)
 }
 
-struct Walk<'d> {
-    document: &'d Document,
+struct Walk {
     fields: Vec<String>,
     path: Vec<String>,
-    problems: Vec<Problem>,
+    found: Vec<Vec<String>>,
 }
 
-impl Walk<'_> {
+impl Walk {
     fn node(&mut self, node: &Json) {
         match node {
             // Nothing written is nothing to model.
@@ -116,10 +126,7 @@ impl Walk<'_> {
     }
 
     fn report(&mut self) {
-        let path: Vec<&str> = self.path.iter().map(String::as_str).collect();
-        let field = path.join(".");
-        let problem = self.document.place(&path).problem(format!("the twin does not model `{field}`"));
-        self.problems.push(problem.with_hint("leave it out, or run the scenario with `--on local`"));
+        self.found.push(self.path.clone());
     }
 }
 

@@ -12,8 +12,8 @@ use crate::node::{FaultAnswer, Faults};
 #[derive(Debug, Default)]
 pub(super) struct ServiceFaults {
     on: BTreeMap<u32, ServiceFault>,
-    /// What KEDA's reads were answered when a fault with `stale` began.
-    pub(super) before: Option<Before>,
+    /// What KEDA's reads were answered when each fault with `stale` began.
+    before: BTreeMap<u32, Before>,
 }
 
 /// An answer from before.
@@ -30,9 +30,19 @@ impl ServiceFaults {
 
     pub(super) fn end(&mut self, number: u32) {
         self.on.remove(&number);
-        if self.on.is_empty() {
-            self.before = None;
-        }
+        self.before.remove(&number);
+    }
+
+    pub(super) fn remember(&mut self, number: u32, before: Before) {
+        self.before.insert(number, before);
+    }
+
+    /// What reads of job requests were answered when the fault began that answers them now.
+    pub(super) fn before(&self) -> Option<&Before> {
+        let mut concerned = self.on.iter().filter(|(_, fault)| {
+            matches!(fault.route, Route::All | Route::JobRequests) && fault.answer.is_some()
+        });
+        self.before.get(concerned.next()?.0)
     }
 
     pub(super) fn is_empty(&self) -> bool {

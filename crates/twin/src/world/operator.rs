@@ -54,6 +54,16 @@ pub(super) enum Kind {
     Job { machine: Box<scaled_job::Machine>, client: scaled_job::ClientBucket },
 }
 
+/// Whether the operator of that version takes the object.
+pub(super) fn check_object(
+    objects: &Objects,
+    object: &model::manifest::ScaledObject,
+    version: &Version,
+) -> Result<(), TwinError> {
+    let rules = Rules::of(version).map_err(|error| TwinError::Version(error.to_string()))?;
+    object::spec(objects, object, rules).map(|_| ())
+}
+
 impl Operator {
     /// The operator of that version, which has not seen the object yet.
     pub(super) fn new(
@@ -155,6 +165,19 @@ impl Operator {
         }
     }
 
+    /// The condition Ready: status, reason and message; nothing while KEDA has not set it.
+    pub(super) fn readiness(&self) -> Option<(&'static str, String, String)> {
+        match &self.kind {
+            Kind::Object(machine) => machine
+                .condition(ConditionType::Ready)
+                .map(|ready| (ready.status.name(), ready.reason.to_string(), ready.message.to_string())),
+            Kind::Job { machine, .. } => {
+                let status = jobs::status_name(machine.condition(scaled_job::Condition::Ready));
+                Some((status, String::new(), String::new()))
+            }
+        }
+    }
+
     /// The replicas while there is nothing to do, as they are asked for by now.
     pub(super) fn min(&self) -> u32 {
         match &self.kind {
@@ -243,9 +266,11 @@ impl World<'_> {
         true
     }
 
-    /// The KEDA object has another spec or other annotations.
-    pub(super) fn edit_scaler(&mut self, written: &Json) {
-        self.operator.generation += 1;
+    /// The KEDA object has another spec or other annotations. Only a spec makes another generation.
+    pub(super) fn edit_scaler(&mut self, before: &Json, written: &Json) {
+        if before.get("spec") != written.get("spec") {
+            self.operator.generation += 1;
+        }
         match &self.operator.kind {
             Kind::Object(_) => self.edit_object(written),
             Kind::Job { .. } => self.edit_jobs(written),

@@ -101,7 +101,7 @@ impl World<'_> {
     fn spoilt(&mut self, call: CallId, request: Request, instead: ServiceAnswer) -> (Answer, Vec<ScalerRow>) {
         match instead {
             ServiceAnswer::Status(status) => (Answer::Failure(Failure::Status(status)), Vec::new()),
-            ServiceAnswer::Named(NamedAnswer::Stale) => match self.faults.before.clone() {
+            ServiceAnswer::Named(NamedAnswer::Stale) => match self.faults.before().cloned() {
                 Some(Before { count, rows }) if request.form().is_some() => (Answer::Count(count), rows),
                 _ => (self.right_answer(call, request).0, Vec::new()),
             },
@@ -200,7 +200,7 @@ impl World<'_> {
     }
 
     /// Remembers what KEDA is answered now, for faults that answer as before.
-    pub(super) fn remember_answers(&mut self) {
+    pub(super) fn remember_answers(&mut self, fault: u32) {
         self.service_is_current();
         let (Some(settings), Some(request)) = (self.operator.settings(), self.pending.read) else { return };
         let (Request::Top { pool, .. } | Request::All { pool } | Request::Unfinished { pool }) = request
@@ -212,7 +212,7 @@ impl World<'_> {
         let rows = self.service.unfinished_rows(pool, &query).map(Read);
         let count = keda::scaler::count(&self.operator.rules().scaler, &settings, rows);
         let rows = if self.log.wanted { self.rows(request) } else { Vec::new() };
-        self.faults.before = Some(Before { count, rows });
+        self.faults.remember(fault, Before { count, rows });
     }
 
     /// Tells the log of a request as the server does: every read of job requests, and what failed of the rest.

@@ -1,6 +1,6 @@
 //! How a run begins: the machines are made, the manifests applied.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,6 +32,7 @@ impl<'r> World<'r> {
         let objects = Objects::read(request.documents, &around)?;
         let operator = Operator::new(&objects, request.keda, request.kubernetes, namespace, request.seed)?;
         check_upgrades(request)?;
+        super::edits::check(request, &objects, namespace)?;
         let wanted = request.log.is_some();
         let organization = azure_devops::Settings::new(
             ORGANIZATION,
@@ -76,6 +77,7 @@ impl<'r> World<'r> {
             pending: Pending::default(),
             stage: Stage::Starting,
             faults_over: Instant::START,
+            faults_begun: BTreeSet::new(),
             ending: None,
             because: None,
             outcome: None,

@@ -101,6 +101,7 @@ impl World<'_> {
     pub(super) fn stage_is_due(&mut self, due: u32) {
         match (due, self.stage) {
             (due, Stage::Starting) if due == Due::InPlaceLimit as u32 => {
+                self.because = Some(self.not_in_place());
                 self.outcome_is(Outcome::BoundReached);
                 self.drain();
             }
@@ -129,6 +130,15 @@ impl World<'_> {
         self.operator.is_ready()
             && self.replicas() == self.operator.min()
             && self.listens(self.operator.min())
+    }
+
+    fn not_in_place(&self) -> String {
+        let because = match self.operator.readiness() {
+            Some(("True", _, _)) => format!("{} replicas are there", self.replicas()),
+            Some((status, reason, message)) => format!("Ready={status} {reason}: {message}"),
+            None => "KEDA has not taken the object up".to_owned(),
+        };
+        format!("not in place within {IN_PLACE_LIMIT}: {because}")
     }
 
     fn listens(&self, agents: u32) -> bool {

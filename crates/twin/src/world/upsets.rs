@@ -1,7 +1,7 @@
 //! What the scenario wants to go wrong, and what it wants changed in mid-run.
 
 use controllers::NodeId;
-use model::fault::{Fault, NamedAnswer, PodFault, Program, ServiceAnswer, WhichPod};
+use model::fault::{Fault, NO_POD_FITS, NamedAnswer, PodFault, Program, ServiceAnswer, WhichPod};
 use model::{Fact, Millis};
 use serde_json::Value as Json;
 
@@ -25,13 +25,17 @@ impl World<'_> {
         if !self.is_under_load() {
             return;
         }
+        self.faults_begun.insert(number);
         let hits = self.hits(&fault);
-        let (at, what) = (self.now, fault.what());
+        let (at, mut what) = (self.now, fault.what());
+        if hits.is_none() && matches!(fault, Fault::PodKill(_) | Fault::PodDelete(_)) {
+            what = format!("{what}: {NO_POD_FITS}");
+        }
         self.log.run(at, || Fact::FaultOn { fault: number, what, hits });
         match fault {
             Fault::Service(fault) => {
                 if fault.answer == Some(ServiceAnswer::Named(NamedAnswer::Stale)) {
-                    self.remember_answers();
+                    self.remember_answers(number);
                 }
                 self.faults.begin(number, fault);
             }
@@ -53,7 +57,7 @@ impl World<'_> {
     }
 
     pub(super) fn end_fault(&mut self, number: u32) {
-        let Some(fault) = self.fault(number) else { return };
+        let Some(fault) = self.fault(number).filter(|_| self.faults_begun.contains(&number)) else { return };
         match fault {
             Fault::Service(_) => self.faults.end(number),
             Fault::NodeLoss(loss) => {
@@ -85,10 +89,15 @@ impl World<'_> {
     }
 
     fn pod_that_fits(&self, which: WhichPod) -> Option<controllers::PodId> {
-        self.oldest_pod(|pod| match (which, self.nodes.occupation(pod)) {
-            (WhichPod::Busy, occupation) => occupation == Occupation::Busy,
-            (WhichPod::Idle, occupation) => occupation == Occupation::Idle,
-            (WhichPod::Any, occupation) => occupation != Occupation::Nothing,
+        self.oldest_pod(|pod| {
+            // One that is on its way out already fits nothing.
+            let leaves = self.cluster.pod(pod).is_none_or(|pod| pod.deletion().is_some());
+            !leaves
+                && match (which, self.nodes.occupation(pod)) {
+                    (WhichPod::Busy, occupation) => occupation == Occupation::Busy,
+                    (WhichPod::Idle, occupation) => occupation == Occupation::Idle,
+                    (WhichPod::Any, occupation) => occupation != Occupation::Nothing,
+                }
         })
     }
 
@@ -148,7 +157,7 @@ impl World<'_> {
         if let Some(at) = self.objects.workloads.iter().position(|workload| workload.object == object) {
             self.edit_workload(at, &before, &written);
         } else {
-            self.edit_scaler(&written);
+            self.edit_scaler(&before, &written);
         }
     }
 

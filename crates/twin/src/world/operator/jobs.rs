@@ -227,7 +227,7 @@ fn pod_view(pod: &controllers::Pod) -> PodView {
     PodView { phase, conditions }
 }
 
-fn status_name(status: Status) -> &'static str {
+pub(super) fn status_name(status: Status) -> &'static str {
     match status {
         Status::True => "True",
         Status::False => "False",
