@@ -178,6 +178,12 @@ impl Cluster {
         self.dictated.extend(pods);
     }
 
+    /// Where several nodes are equally good for a pod, this one is chosen: so a run can follow a log in which chance
+    /// chose. By the number of the pod, from zero; nothing leaves the choice to chance.
+    pub fn dictate_nodes(&mut self, nodes: impl IntoIterator<Item = Option<crate::NodeId>>) {
+        self.dictated_nodes = nodes.into_iter().collect();
+    }
+
     /// The kube-controller-manager ends: calls under way are lost, and so is everything that it only
     /// remembers, back-offs for example.
     pub fn stop_manager(&mut self) {

@@ -79,6 +79,8 @@ pub struct Cluster {
     pub(crate) timers: Timers,
     pub(crate) scheduler: Scheduler,
     pub(crate) dictated: VecDeque<PodId>,
+    /// Which of several equal nodes a pod gets.
+    pub(crate) dictated_nodes: Vec<Option<NodeId>>,
     pub(crate) random: Random,
     pub(crate) manager: Manager,
 }
@@ -154,6 +156,7 @@ impl Cluster {
             timers: Timers::default(),
             scheduler: Scheduler::default(),
             dictated: VecDeque::new(),
+            dictated_nodes: Vec::new(),
             random: Random {
                 names: stream(seed, "controllers/names"),
                 uids: stream(seed, "controllers/uids"),

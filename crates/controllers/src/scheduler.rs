@@ -128,6 +128,12 @@ impl Cluster {
                 .filter_map(|(index, node)| Some((score(index, node)?, NodeId(next(index)))))
         };
         let (best, _) = scores().min()?;
+        let dictated = self.dictated_nodes.get(at(pod.0)).copied().flatten();
+        if let Some(node) =
+            dictated.filter(|node| scores().any(|(score, other)| other == *node && score == best))
+        {
+            return Some(node);
+        }
         let equals = scores().filter(|(score, _)| *score == best).count();
         let mut equal = scores().filter(|(score, _)| *score == best).map(|(_, node)| node);
         equal.nth(usize::try_from(tie % u64::try_from(equals).ok()?).ok()?)

@@ -19,6 +19,8 @@ pub struct Alignment {
     /// How many times faster than the wall clock it ran: what takes wall time, as a call to the API
     /// does, took that many times as long in scenario time.
     pub speed: u32,
+    /// On which node each pod came to lie, by how many were created before it; both counted from 0.
+    pub nodes: Vec<Option<u32>>,
     /// Which pods were deleted by their controllers, in that order, by how many were created before them.
     pub victims: Vec<u32>,
 }
@@ -60,6 +62,7 @@ impl Alignment {
             polls: polls(&reads).iter().filter_map(since).collect(),
             syncs: syncs.iter().filter_map(since).collect(),
             speed: speed(events),
+            nodes: nodes(events),
             victims: victims(events),
         })
     }
@@ -84,6 +87,28 @@ fn speed(events: &[Event]) -> u32 {
         _ => None,
     });
     started.unwrap_or(1).max(1)
+}
+
+/// The node of each pod, by the pods created before it. Nodes' names end with their number, from 1.
+fn nodes(events: &[Event]) -> Vec<Option<u32>> {
+    let mut ordinals = BTreeMap::new();
+    let mut nodes = Vec::new();
+    for event in events {
+        match &event.fact {
+            Fact::PodCreated { pod, .. } => {
+                ordinals.insert(pod.as_str(), nodes.len());
+                nodes.push(None);
+            }
+            Fact::PodScheduled { pod, node } => {
+                let number = node.rsplit('-').next().and_then(|number| number.parse::<u32>().ok());
+                if let Some(place) = ordinals.get(pod.as_str()) {
+                    nodes[*place] = number.and_then(|number| number.checked_sub(1));
+                }
+            }
+            _ => {}
+        }
+    }
+    nodes
 }
 
 /// The pods that controllers deleted before the workload was, by the number of pods before them.

@@ -96,3 +96,15 @@ fn a_jobs_pod_deleted_while_it_waits_fails_at_the_next_look_of_the_collector() {
     trial.run_for(30);
     assert_eq!(trial.pods(), [PodId(0), PodId(2)]);
 }
+
+#[test]
+fn of_equal_nodes_the_dictated_one_is_chosen_and_of_others_the_best() {
+    for node in [0, 1, 2].map(NodeId) {
+        let mut trial = Trial::new(1, &[110, 110, 110]);
+        trial.cluster.dictate_nodes([Some(node), Some(node)]);
+        trial.deployment(2);
+        trial.run_for(5);
+        assert_eq!(trial.node_of(PodId(0)), Some(node));
+        assert_ne!(trial.node_of(PodId(1)), Some(node), "the second pod has better ones");
+    }
+}

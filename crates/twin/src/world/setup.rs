@@ -82,6 +82,10 @@ impl<'r> World<'r> {
             because: None,
             outcome: None,
         };
+        if let Some(alignment) = request.alignment {
+            let nodes = alignment.nodes.iter().map(|node| node.map(controllers::NodeId));
+            world.cluster.dictate_nodes(nodes);
+        }
         for name in names {
             let new = NewNode { name: name.as_str().into(), pods: scenario.cluster.pods_per_node };
             world.cluster.add_node(Instant::START, new, &mut world.cluster_actions);
