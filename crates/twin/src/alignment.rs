@@ -43,6 +43,8 @@ impl Alignment {
         };
         let mut reads: Vec<(Instant, bool)> = events.iter().filter_map(failed).collect();
         reads.sort();
+        // With `useCachedMetrics` the HPA is answered from the last poll, and reads nothing.
+        let cached = is_cached(events);
         let mut syncs = Vec::new();
         for event in events {
             let Fact::HpaRead { status, latency_ms, .. } = event.fact else { continue };
@@ -52,7 +54,7 @@ impl Alignment {
             // was tried twice.
             let tries = if (200..300).contains(&status) { 1 } else { 2 };
             let mut began = None;
-            for _ in 0..tries {
+            for _ in 0..if cached { 0 } else { tries } {
                 began = reads.iter().rposition(within).map(|caused| reads.remove(caused).0).or(began);
             }
             syncs.push(began.unwrap_or(Instant(event.at.0.saturating_sub(latency_ms))));
@@ -79,6 +81,15 @@ fn polls(reads: &[(Instant, bool)]) -> Vec<Instant> {
         }
     }
     polls
+}
+
+fn is_cached(events: &[Event]) -> bool {
+    let target = events.iter().find_map(|event| match &event.fact {
+        Fact::ScaleTarget(target) => Some(target),
+        _ => None,
+    });
+    let triggers = target.and_then(|target| target.spec.get("triggers")?.as_array());
+    triggers.is_some_and(|triggers| triggers.iter().any(|trigger| trigger["useCachedMetrics"] == true))
 }
 
 fn speed(events: &[Event]) -> u32 {
