@@ -36,7 +36,7 @@ pub(crate) struct Spread {
 /// The worst run.
 #[derive(Debug, Serialize)]
 pub(crate) struct Worst {
-    pub(crate) seed: u64,
+    seed: u64,
     because: String,
     /// The command that repeats it.
     again: String,

@@ -28,6 +28,9 @@ use crate::problems;
 /// More runs than this write no logs: a sweep is read as a table, and any seed is repeated in milliseconds.
 const MOST_LOGS: u64 = 20;
 
+/// How often a real cluster repeats what was swept here.
+const REPETITIONS: u32 = 10;
+
 pub(crate) fn simulate(arguments: &RunArguments, colour: Colour) -> Outcome {
     refuse_what_is_for_real_clusters(arguments)?;
     let cases = prepare(arguments, colour)?;
@@ -50,9 +53,8 @@ pub(crate) fn simulate(arguments: &RunArguments, colour: Colour) -> Outcome {
         group.write(&arguments.out).map_err(Failure::environment)?;
     }
     print_groups(&groups, &[], arguments.output, colour)?;
-    let worst_seed = groups.iter().find_map(|group| Some(group.sweep.as_ref()?.worst.seed));
     if arguments.output == Output::Text
-        && let Some(proof) = proof(arguments, &simulations, worst_seed.unwrap_or(arguments.seed.0))
+        && let Some(proof) = proof(arguments, &simulations, &seeds)
     {
         print(&proof);
     }
@@ -77,7 +79,7 @@ fn aligned_with(log: &Path, cases: &[Prepared]) -> Result<Alignment, Failure> {
 }
 
 /// What shows that the simulation is right: the same on the real programs, where these can be started.
-fn proof(arguments: &RunArguments, simulations: &[Simulation<'_>], seed: u64) -> Option<String> {
+fn proof(arguments: &RunArguments, simulations: &[Simulation<'_>], seeds: &[u64]) -> Option<String> {
     let mut versions: Vec<String> = simulations.iter().map(Simulation::keda).collect();
     versions.sort_unstable();
     versions.dedup();
@@ -90,8 +92,11 @@ fn proof(arguments: &RunArguments, simulations: &[Simulation<'_>], seed: u64) ->
     if !arguments.keda.is_empty() {
         words.extend(["--keda".to_owned(), versions.join(",")]);
     }
-    if seed != 1 {
-        words.extend(["--seed".to_owned(), seed.to_string()]);
+    match seeds {
+        [1] => {}
+        [seed] => words.extend(["--seed".to_owned(), seed.to_string()]),
+        // In a real cluster chance is no seed's: repetitions show what a sweep shows.
+        _ => words.extend(["--repeat".to_owned(), REPETITIONS.to_string()]),
     }
     words.extend(replay_options(arguments));
     let command = words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ");

@@ -72,16 +72,19 @@ pub(super) fn measured(measured: &Measurements, style: Style) -> String {
     say("agents", &agents(measured));
     say("reads", &reads(measured));
     let clock = &measured.clock;
-    say(
-        "clock",
-        &format!(
-            "{}, {} late on average and {} at most, {} slow answers",
-            counted(clock.ticks, "tick"),
-            span(Millis(clock.late_ms_mean)),
-            span(Millis(clock.late_ms_max)),
-            clock.slow_answers
-        ),
-    );
+    // A simulated clock has no probe.
+    if clock.ticks > 0 {
+        say(
+            "clock",
+            &format!(
+                "{}, {} late on average and {} at most, {} slow answers",
+                counted(clock.ticks, "tick"),
+                span(Millis(clock.late_ms_mean)),
+                span(Millis(clock.late_ms_max)),
+                clock.slow_answers
+            ),
+        );
+    }
     if !measured.refused_requests.is_empty() {
         let refused: Vec<String> =
             measured.refused_requests.iter().map(|(what, count)| format!("{what} ×{count}")).collect();
