@@ -5,7 +5,8 @@ use model::fault::{Fault, NamedAnswer, Route, ServiceAnswer, ServiceFault};
 use model::{Instant, Millis};
 
 use crate::bounds::slack;
-use crate::history::{FaultSpan, History, KEDA_TIME_OUT};
+use crate::held_up;
+use crate::history::{FaultSpan, History, KEDA_TIME_OUT, Target};
 use crate::hpa::SYNC_PERIOD;
 
 /// From its kill until a program of the cluster works again, and the work that its start costs a real machine.
@@ -66,8 +67,21 @@ pub(crate) fn of(history: &History, object: &str) -> Vec<Disturbance> {
     for (condition, what) in [("Paused", "a pause of the object"), ("Fallback", "KEDA's fallback")] {
         all.extend(of_condition(history, object, condition, what));
     }
+    all.extend(of_standstills(history, target));
     all.sort_by_key(|one| (one.from, one.to));
     all
+}
+
+/// What a controller that stood still comes to do only later.
+fn of_standstills(history: &History, target: &Target) -> impl Iterator<Item = Disturbance> {
+    let round = SYNC_PERIOD + slack(history);
+    held_up::spans(history, target).into_iter().map(move |(from, to)| Disturbance {
+        from,
+        to: to + round,
+        decides: false,
+        rests: false,
+        because: "the HPA's controller, which stood still".to_owned(),
+    })
 }
 
 fn of_fault(history: &History, fault: &FaultSpan, object: &str, scale: &ScaleTarget) -> Option<Disturbance> {

@@ -19,6 +19,7 @@ mod count;
 pub mod diff;
 mod disturbances;
 pub mod explain;
+mod held_up;
 mod history;
 mod hpa;
 mod log;

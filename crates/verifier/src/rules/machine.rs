@@ -8,6 +8,7 @@ use model::{Instant, Millis};
 use super::tracking::tracked;
 use super::{Breach, Judged, Rule};
 use crate::disturbances;
+use crate::held_up;
 use crate::history::History;
 use crate::report::{SIMULATED, Severity};
 use crate::words::span;
@@ -51,6 +52,7 @@ pub(super) fn judge(history: &History, judged: &mut Judged) {
         judge_probe(history, judged);
         judge_answers(history, judged);
         judge_syncs(history, judged);
+        judge_standstills(history, judged);
     }
     for event in &history.kubernetes_events {
         let lost_on_purpose = history.faults.iter().any(|fault| fault.takes_node(&event.object, event.at));
@@ -169,6 +171,17 @@ fn judge_syncs(history: &History, judged: &mut Judged) {
     }
 }
 
+fn judge_standstills(history: &History, judged: &mut Judged) {
+    for (object, target) in &history.targets {
+        let spans = held_up::spans(history, target);
+        let Some((from, to)) = spans.iter().max_by_key(|(from, to)| to.since(*from)) else { continue };
+        let measured =
+            format!("the HPA asked nothing for {}, though it had its answer", span(to.since(*from)));
+        let bound = format!("asks again within {}", span(held_up::TOO_LONG));
+        judged.find(&TOO_SLOW, *from, too_slow(history, object, measured, bound));
+    }
+}
+
 fn share(part: usize, whole: usize, percent: u64) -> bool {
     (part as u64).saturating_mul(100) > (whole as u64).saturating_mul(percent)
 }
@@ -216,6 +229,28 @@ mod tests {
         // Where polls read too, the spacing says nothing.
         let polled = uneven.target(|target| target.min = 0);
         assert_eq!(polled.found("machine_too_slow"), []);
+    }
+
+    fn asked(mut log: Log, spans: &[(u64, u64)]) -> Log {
+        for at in spans.iter().flat_map(|(from, to)| (*from..*to).step_by(15)) {
+            let metric = "s0-azure-pipelines-1".to_owned();
+            let read = Fact::HpaRead { metric, status: 200, latency_ms: 40, value_milli: None };
+            log = log.fact(at, Source::Kubernetes, read);
+        }
+        log
+    }
+
+    #[test]
+    fn an_hpa_that_asks_nothing_was_held_up_and_one_that_asks_in_vain_was_not() {
+        let unread = article().unread(400, 460);
+        let held_up = asked(unread.clone(), &[(5, 400), (460, 640)]);
+        let finding = held_up.only("machine_too_slow");
+        assert!(finding.measured.starts_with("the HPA asked nothing for 1m"), "{}", finding.measured);
+        assert_eq!(held_up.found("queue_not_read"), []);
+        assert_eq!(held_up.verify().verdict, Verdict::Inconclusive);
+        let in_vain = asked(unread, &[(5, 640)]);
+        assert_eq!(in_vain.found("machine_too_slow"), []);
+        assert_eq!(in_vain.found("queue_not_read").len(), 1);
     }
 
     #[test]
