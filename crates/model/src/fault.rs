@@ -8,6 +8,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::instant::Millis;
 
+pub mod service;
+
+pub use service::{Budget, CalledBy, NamedAnswer, Route, ServiceAnswer, ServiceFault, Shown};
+
 /// What is told of a fault of a pod when none fits.
 pub const NO_POD_FITS: &str = "no pod fits";
 
@@ -49,7 +53,7 @@ impl Fault {
     #[must_use]
     pub fn until(&self) -> Option<Millis> {
         match self {
-            Self::Service(fault) => Some(fault.to),
+            Self::Service(fault) => fault.to,
             Self::NodeLoss(loss) => loss.to,
             _ => None,
         }
@@ -71,93 +75,6 @@ impl Fault {
             Self::KedaUpgrade(upgrade) => format!("KEDA becomes {}", upgrade.version),
         }
     }
-}
-
-/// Azure DevOps answers otherwise for a while.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct ServiceFault {
-    /// From when.
-    pub from: Millis,
-    /// Until when.
-    pub to: Millis,
-    /// Which requests.
-    #[serde(default)]
-    pub route: Route,
-    /// What is answered instead.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub answer: Option<ServiceAnswer>,
-    /// How much later it answers.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub delay: Option<Millis>,
-}
-
-impl ServiceFault {
-    fn what(&self) -> String {
-        let route = match self.route {
-            Route::All => "every request",
-            Route::Pools => "pools",
-            Route::JobRequests => "jobrequests",
-            Route::Agents => "agents",
-            Route::Sessions => "sessions",
-            Route::Messages => "messages",
-        };
-        let answer = self.answer.map(|answer| match answer {
-            ServiceAnswer::Status(status) => format!("answers {status}"),
-            ServiceAnswer::Named(NamedAnswer::SignInPage) => "answers 203, a sign-in page".to_owned(),
-            ServiceAnswer::Named(NamedAnswer::Malformed) => "answers 200 and broken JSON".to_owned(),
-            ServiceAnswer::Named(NamedAnswer::Stale) => "answers as it did when the fault began".to_owned(),
-            ServiceAnswer::Named(NamedAnswer::Hang) => "never answers".to_owned(),
-        });
-        match (answer, self.delay) {
-            (Some(answer), Some(delay)) => format!("{route}: {answer}, after {delay}"),
-            (Some(answer), None) => format!("{route}: {answer}"),
-            (None, delay) => format!("{route}: answers after {}", delay.unwrap_or_default()),
-        }
-    }
-}
-
-/// Which requests a fault of the service is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Route {
-    /// Every one.
-    #[default]
-    All,
-    /// A pool, or the list of pools: what KEDA asks to learn a pool's id.
-    Pools,
-    /// The list of a pool's job requests, which KEDA counts.
-    JobRequests,
-    /// A pool's agents: registered, listed, removed.
-    Agents,
-    /// An agent's session: opened, closed.
-    Sessions,
-    /// An agent's messages: polled, deleted.
-    Messages,
-}
-
-/// What the service answers instead.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(untagged)]
-pub enum ServiceAnswer {
-    /// This HTTP status, with the body that goes with it.
-    Status(u16),
-    /// Something else.
-    Named(NamedAnswer),
-}
-
-/// An answer that is more than a status.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum NamedAnswer {
-    /// 203 and a page in HTML, as for a token that is no good.
-    SignInPage,
-    /// 200 and JSON that breaks off.
-    Malformed,
-    /// The answer of the moment when the fault began.
-    Stale,
-    /// None, until the caller gives up.
-    Hang,
 }
 
 /// A program of the cluster is killed and started again.

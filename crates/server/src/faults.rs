@@ -105,7 +105,7 @@ impl Faults {
         let mut found = None::<Effect>;
         for On { fault, before } in self.on.values().filter(|on| concerns(on.fault.route, route)) {
             let effect = found.get_or_insert_default();
-            effect.delay = effect.delay.max(fault.delay.unwrap_or_default());
+            effect.delay = effect.delay.max(fault.delay.map_or(Millis::ZERO, |delay| delay.most));
             if effect.answer.is_none() {
                 effect.answer = fault.answer.and_then(|answer| instead(answer, before, key));
             }
@@ -124,6 +124,16 @@ fn instead(
         ServiceAnswer::Named(NamedAnswer::SignInPage) => Instead::SignInPage,
         ServiceAnswer::Named(NamedAnswer::Malformed) => Instead::Malformed,
         ServiceAnswer::Named(NamedAnswer::Hang) => Instead::Nothing,
+        ServiceAnswer::Named(
+            NamedAnswer::Redirect
+            | NamedAnswer::TokenExpired
+            | NamedAnswer::Truncated
+            | NamedAnswer::WithoutList
+            | NamedAnswer::Reordered
+            | NamedAnswer::MessageLost
+            | NamedAnswer::MessageTwice
+            | NamedAnswer::LockLost,
+        ) => return None,
         // What nobody had asked before has no answer from before.
         ServiceAnswer::Named(NamedAnswer::Stale) => Instead::Before(Box::new(before.get(key?)?.clone())),
     })
@@ -140,6 +150,7 @@ fn concerns(of: fault::Route, route: Option<&Route>) -> bool {
         }
         fault::Route::Sessions => matches!(route, Some(Route::Sessions(_) | Route::Session(..))),
         fault::Route::Messages => matches!(route, Some(Route::Messages(_) | Route::Message(..))),
+        _ => false,
     }
 }
 
@@ -172,7 +183,7 @@ mod tests {
     use super::*;
 
     fn fault(route: fault::Route, answer: Option<ServiceAnswer>, delay: Option<Millis>) -> ServiceFault {
-        ServiceFault { from: Millis::ZERO, to: Millis::minutes(1), route, answer, delay }
+        ServiceFault { route, answer, delay: delay.map(model::MillisRange::exactly), ..ServiceFault::default() }
     }
 
     #[test]

@@ -188,10 +188,11 @@ fn faulty(log: Log) -> Log {
     let pod = PodFault { at: Millis(0), pod: WhichPod::Any };
     let service = ServiceFault {
         from: Millis(0),
-        to: Millis(1),
+        to: Some(Millis(1)),
         route: Route::All,
         answer: Some(ServiceAnswer::Named(NamedAnswer::Malformed)),
-        delay: Some(Millis(u64::MAX)),
+        delay: Some(model::MillisRange::exactly(Millis(u64::MAX))),
+        ..ServiceFault::default()
     };
     let faults = vec![
         Fault::PodKill(pod.clone()),

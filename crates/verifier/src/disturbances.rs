@@ -1,7 +1,7 @@
 //! When the scenario itself kept KEDA or the HPA from doing what their rules say, and for how long after.
 
 use model::event::ScaleTarget;
-use model::fault::{Fault, NamedAnswer, Route, ServiceAnswer, ServiceFault};
+use model::fault::{CalledBy, Fault, Route, ServiceFault};
 use model::{Instant, Millis};
 
 use crate::bounds::slack;
@@ -106,13 +106,12 @@ fn of_fault(history: &History, fault: &FaultSpan, object: &str, scale: &ScaleTar
 
 /// Whether a fault of the service changes what KEDA is told.
 pub(crate) fn concerns_keda(fault: &ServiceFault) -> bool {
-    matches!(fault.route, Route::All | Route::Pools | Route::JobRequests)
+    fault.concerns(Route::JobRequests, CalledBy::Keda) || fault.concerns(Route::Pools, CalledBy::Keda)
 }
 
 /// Whether KEDA waits in vain.
 fn is_slow(fault: &ServiceFault) -> bool {
-    fault.answer == Some(ServiceAnswer::Named(NamedAnswer::Hang))
-        || fault.delay.is_some_and(|delay| delay >= KEDA_TIME_OUT)
+    fault.longest_delay().is_none_or(|delay| delay >= KEDA_TIME_OUT)
 }
 
 /// Spans in which an annotation of the object lets somebody else decide.

@@ -165,10 +165,10 @@ impl Log {
     pub(crate) fn outage(self, from: u64, to: u64, answer: ServiceAnswer) -> Self {
         let fault = ServiceFault {
             from: Millis::seconds(from),
-            to: Millis::seconds(to),
+            to: Some(Millis::seconds(to)),
             route: Route::All,
             answer: Some(answer),
-            delay: None,
+            ..ServiceFault::default()
         };
         self.fault(FaultKind::Service(fault), None, from, Some(to))
     }

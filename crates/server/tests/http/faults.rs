@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use model::event::RequestForm;
 use model::fault::{NamedAnswer, Route, ServiceAnswer, ServiceFault};
-use model::{Fact, Millis};
+use model::{Fact, Millis, MillisRange};
 use tokio::io::AsyncWriteExt;
 
 use crate::client::{Served, TOKEN, basic};
@@ -13,7 +13,7 @@ const JOBS: &str = "_apis/distributedtask/pools/18/jobrequests";
 const POOLS: &str = "_apis/distributedtask/pools?poolName=keda-pool";
 
 fn fault(route: Route, answer: ServiceAnswer) -> ServiceFault {
-    ServiceFault { from: Millis::ZERO, to: Millis::minutes(1), route, answer: Some(answer), delay: None }
+    ServiceFault { route, answer: Some(answer), ..ServiceFault::default() }
 }
 
 fn read(fact: &Fact) -> Option<(RequestForm, u16, usize, u64)> {
@@ -94,7 +94,7 @@ async fn a_delay_is_scenario_time_and_what_is_read_is_of_its_end() {
     let mut served = Served::at_speed(20).await;
     served.define("ci", 1);
     let late = ServiceFault {
-        delay: Some(Millis::seconds(4)),
+        delay: Some(MillisRange::exactly(Millis::seconds(4))),
         answer: None,
         ..fault(Route::JobRequests, ServiceAnswer::Status(500))
     };

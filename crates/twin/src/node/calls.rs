@@ -263,7 +263,7 @@ fn failure_of(instead: ServiceAnswer) -> Option<Failure> {
     match instead {
         ServiceAnswer::Status(status) => direct::failure_of_status(status),
         ServiceAnswer::Named(NamedAnswer::SignInPage) => direct::failure_of_status(SIGN_IN_STATUS),
-        ServiceAnswer::Named(NamedAnswer::Malformed | NamedAnswer::Stale | NamedAnswer::Hang) => None,
+        ServiceAnswer::Named(_) => None,
     }
 }
 

@@ -212,7 +212,7 @@ impl Nodes {
             Some(ServiceAnswer::Named(NamedAnswer::Hang)) => return,
             None | Some(ServiceAnswer::Named(NamedAnswer::Stale)) => life.package(around.service),
             Some(ServiceAnswer::Status(_)) => Package::NotOffered,
-            Some(ServiceAnswer::Named(NamedAnswer::SignInPage | NamedAnswer::Malformed)) => {
+            Some(ServiceAnswer::Named(_)) => {
                 Package::Unreadable
             }
         };

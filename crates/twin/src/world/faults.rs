@@ -56,7 +56,7 @@ impl Faults for ServiceFaults {
         let mut found: Option<FaultAnswer> = None;
         for fault in self.on.values().filter(|fault| fault.route == Route::All || fault.route == route) {
             let so_far = found.get_or_insert(FaultAnswer { answer: None, delay: Millis::ZERO });
-            so_far.delay = so_far.delay.max(fault.delay.unwrap_or_default());
+            so_far.delay = so_far.delay.max(fault.delay.map_or(Millis::ZERO, |delay| delay.most));
             so_far.answer = so_far.answer.or(fault.answer);
         }
         found
@@ -71,6 +71,7 @@ pub(super) fn status(answer: ServiceAnswer) -> Option<u16> {
         ServiceAnswer::Named(SignInPage) => Some(203),
         ServiceAnswer::Named(Malformed | Stale) => Some(200),
         ServiceAnswer::Named(Hang) => None,
+        ServiceAnswer::Named(_) => Some(200),
     }
 }
 
@@ -81,8 +82,8 @@ mod tests {
     use super::*;
 
     fn fault(route: Route, answer: Option<ServiceAnswer>, delay: u64) -> ServiceFault {
-        let delay = (delay > 0).then_some(Millis(delay));
-        ServiceFault { from: Millis::ZERO, to: Millis::minutes(1), route, answer, delay }
+        let delay = (delay > 0).then_some(model::MillisRange::exactly(Millis(delay)));
+        ServiceFault { route, answer, delay, ..ServiceFault::default() }
     }
 
     #[test]
