@@ -15,6 +15,14 @@
 //! | the agent ends, whatever its code | EXIT trap: unregisters, 0 |
 //! | TERM while the EXIT trap is at it | once the running command is done the TERM trap takes over: 143 |
 //! | agent's name contains "template" | no traps: exit code of the agent, TERM ignored |
+//!
+//! The scripts of KEDA's test images differ, found in the same way:
+//!
+//! | what happens | [`Script::KedaAgent`] | [`Script::KedaAdvancedAgent`] |
+//! | --- | --- | --- |
+//! | the agent ends | its exit code; it stays registered: there is no EXIT trap | unregisters, 0 |
+//! | TERM, and the removal succeeds | 143 | 0: the EXIT trap has the last word |
+//! | a removal is refused | 1, at once | once more by the EXIT trap, then 1 |
 
 use model::{Instant, Millis};
 
@@ -29,6 +37,8 @@ pub const STARTS_AGENT_AT_PERCENT: u64 = 80;
 
 /// Exit code of the script when it finds something missing.
 const MISSING: i32 = 1;
+/// Exit code of the agent's removal when it is refused, with which `set -e` leaves a script that does not retry.
+const REFUSED: i32 = 1;
 /// Exit code after the TERM trap: 128 + 15.
 const TERMINATED: i32 = 143;
 
@@ -59,6 +69,34 @@ pub enum Script {
     /// Microsoft's of today: sets its traps before configuring, disables the EXIT trap when cleaning
     /// up, and runs the agent with `--once` only if told so.
     Run,
+    /// Microsoft's of 2021, as KEDA's end-to-end tests have it in `tests-azure-pipelines-agent`: traps for
+    /// TERM and INT only, set after configuring; the agent takes one job after the other; a removal that
+    /// is refused ends the script. Source: kedacore/test-tools, commit b3a02cc,
+    /// `e2e/images/azure-pipelines/agent/start.sh`.
+    KedaAgent,
+    /// The one of `tests-azure-pipelines-advagent`: as [`Self::RunDocker`], but a removal that is refused
+    /// ends the script. Source: as above, commit 4713819, `e2e/images/azure-pipelines/advagent/start.sh`.
+    KedaAdvancedAgent,
+}
+
+/// The images of KEDA's end-to-end tests, whatever their tag, and their scripts.
+const IMAGES: [(&str, Script); 2] = [
+    ("ghcr.io/kedacore/tests-azure-pipelines-agent", Script::KedaAgent),
+    ("ghcr.io/kedacore/tests-azure-pipelines-advagent", Script::KedaAdvancedAgent),
+];
+
+impl Script {
+    /// The script of an image whose source is public.
+    #[must_use]
+    pub fn of_image(image: &str) -> Option<Self> {
+        let name = image.split_once('@').map_or(image, |(name, _)| name);
+        IMAGES
+            .into_iter()
+            .find(|(known, _)| {
+                name.strip_prefix(known).is_some_and(|tag| tag.is_empty() || tag.starts_with(':'))
+            })
+            .map(|(_, script)| script)
+    }
 }
 
 /// What the machine is told.
@@ -280,16 +318,21 @@ impl Entrypoint {
 
     /// A command failed or the last one ended: under `set -e` both leave the script.
     fn fail(&mut self, code: i32) -> Action {
-        if self.traps() { self.clean_up(Trap::Exit) } else { self.exit(code) }
+        if self.traps() && self.settings.script != Script::KedaAgent {
+            self.clean_up(Trap::Exit)
+        } else {
+            self.exit(code)
+        }
     }
 
     /// Whether the script has set its traps.
     fn traps(&self) -> bool {
         match (self.settings.script, self.state) {
             (_, State::LookingUp | State::Downloading { .. } | State::Ended) => false,
-            (Script::RunDocker, State::Configuring | State::Configured { .. }) => false,
-            (Script::RunDocker, _) => !self.settings.template,
             (Script::Run, _) => true,
+            (_, State::Configuring | State::Configured { .. }) => false,
+            (Script::RunDocker | Script::KedaAdvancedAgent, _) => !self.settings.template,
+            (Script::KedaAgent, _) => true,
         }
     }
 
@@ -307,6 +350,11 @@ impl Entrypoint {
         if clean_up.term {
             return Some(self.clean_up(Trap::TermInExit));
         }
+        match (self.settings.script, clean_up.trap) {
+            (Script::RunDocker | Script::Run, _) => {}
+            (Script::KedaAdvancedAgent, Trap::Term) => return Some(self.clean_up(Trap::Exit)),
+            (Script::KedaAgent | Script::KedaAdvancedAgent, _) => return Some(self.exit(REFUSED)),
+        }
         self.state = State::Waiting { until: now + RETRY_REMOVAL, clean_up };
         None
     }
@@ -320,7 +368,9 @@ impl Entrypoint {
             Trap::Exit if clean_up.term => self.clean_up(Trap::TermInExit),
             Trap::Exit => self.exit(0),
             // The EXIT trap cleans up once more, finds nothing configured, and exits with 0.
-            Trap::Term if self.settings.script == Script::RunDocker => self.exit(0),
+            Trap::Term if matches!(self.settings.script, Script::RunDocker | Script::KedaAdvancedAgent) => {
+                self.exit(0)
+            }
             Trap::Term | Trap::TermInExit => self.exit(TERMINATED),
         }
     }
@@ -332,7 +382,11 @@ impl Entrypoint {
     }
 
     fn once(&self) -> bool {
-        self.settings.once || self.settings.script == Script::RunDocker
+        match self.settings.script {
+            Script::RunDocker | Script::KedaAdvancedAgent => true,
+            Script::Run => self.settings.once,
+            Script::KedaAgent => false,
+        }
     }
 
     fn after(&self, percent: u64) -> Instant {

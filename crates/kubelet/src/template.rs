@@ -21,7 +21,8 @@ use crate::entrypoint::Script;
 use crate::spec::{ContainerSpec, PodSpec, ReadinessProbe, RestartPolicy};
 use lean::{Exec, LeanContainer, LeanSpec, Probe, Resources, Variable, VariablesFrom};
 
-/// An annotation that says which start script the agents of a pod have: `run-docker` (the default) or `run`.
+/// An annotation that says which start script the agents of a pod have: `run-docker` or `run`. Without it
+/// an image that [`Script::of_image`] knows says so, else it is `run-docker`.
 pub const SCRIPT_ANNOTATION: &str = "poolproof/start-script";
 /// A pod's grace period. Source: Kubernetes 1.35.4, `pkg/apis/core/types.go`, `DefaultTerminationGracePeriodSeconds`.
 const DEFAULT_GRACE: u64 = 30;
@@ -65,7 +66,11 @@ impl Template {
     pub fn of(spec: &LeanSpec, annotations: Option<&BTreeMap<String, String>>) -> Self {
         let mut not_modelled = Vec::new();
         let script = match annotations.and_then(|all| all.get(SCRIPT_ANNOTATION)) {
-            None => Script::RunDocker,
+            None => spec
+                .containers
+                .iter()
+                .find_map(|container| Script::of_image(&container.image))
+                .unwrap_or_default(),
             Some(name) if name == "run-docker" => Script::RunDocker,
             Some(name) if name == "run" => Script::Run,
             Some(other) => {

@@ -184,6 +184,62 @@ fn a_second_term_changes_nothing() {
     assert_eq!(life.last(), Action::Exit(0));
 }
 
+#[test]
+fn the_agent_of_kedas_tests_takes_job_after_job_until_it_is_told_to_leave() {
+    let settings = Settings { script: Script::KedaAgent, once: true, template: true, ..SETTINGS };
+    let life = Life::running(settings);
+    assert_eq!(life.last(), Action::RunAgent { once: false }, "neither arguments nor names count");
+    let life = life.told(Input::Term);
+    assert_eq!(life.last(), Action::Remove);
+    assert_eq!(life.told(Input::Removed).last(), Action::Exit(143));
+    for code in [0, 1] {
+        let life = Life::running(settings).told(Input::AgentExited(code));
+        assert_eq!(life.last(), Action::Exit(code), "it stays registered");
+    }
+}
+
+#[test]
+fn the_advanced_agent_of_kedas_tests_takes_one_job_and_is_removed() {
+    let settings = Settings { script: Script::KedaAdvancedAgent, ..SETTINGS };
+    let life = Life::running(settings);
+    assert_eq!(life.last(), Action::RunAgent { once: true });
+    for told in [Input::AgentExited(0), Input::AgentExited(1), Input::Term] {
+        let life = Life::running(settings).told(told);
+        assert_eq!(life.last(), Action::Remove, "{told:?}");
+        assert_eq!(life.told(Input::Removed).last(), Action::Exit(0), "{told:?}");
+    }
+    let template = Life::running(Settings { template: true, ..settings }).told(Input::Term);
+    assert_eq!(template.last(), Action::RunAgent { once: true }, "a template has no traps");
+}
+
+#[test]
+fn the_scripts_of_kedas_tests_do_not_repeat_a_refused_removal() {
+    let removals = |life: &Life| life.did.iter().filter(|action| **action == Action::Remove).count();
+    let settings = Settings { script: Script::KedaAgent, ..SETTINGS };
+    let life = Life::running(settings).told(Input::Term).told(Input::RemoveFailed);
+    assert_eq!((life.last(), removals(&life)), (Action::Exit(1), 1));
+    let settings = Settings { script: Script::KedaAdvancedAgent, ..SETTINGS };
+    let life = Life::running(settings).told(Input::AgentExited(0)).told(Input::RemoveFailed);
+    assert_eq!((life.last(), removals(&life)), (Action::Exit(1), 1));
+    // `set -e` leaves the TERM trap, and the EXIT trap tries by itself.
+    let life = Life::running(settings).told(Input::Term).told(Input::RemoveFailed);
+    assert_eq!((life.last(), removals(&life)), (Action::Remove, 2));
+    assert_eq!(life.told(Input::RemoveFailed).last(), Action::Exit(1));
+}
+
+#[test]
+fn the_images_of_kedas_tests_say_which_script_they_have() {
+    let agent = "ghcr.io/kedacore/tests-azure-pipelines-agent";
+    for image in [agent.to_owned(), format!("{agent}:b3a02cc"), format!("{agent}:x@sha256:0")] {
+        assert_eq!(Script::of_image(&image), Some(Script::KedaAgent), "{image}");
+    }
+    let advanced = "ghcr.io/kedacore/tests-azure-pipelines-advagent:latest";
+    assert_eq!(Script::of_image(advanced), Some(Script::KedaAdvancedAgent));
+    for other in ["", "agent:1", "ghcr.io/kedacore/tests-azure-pipelines-agents:1"] {
+        assert_eq!(Script::of_image(other), None, "{other}");
+    }
+}
+
 fn any_input() -> impl Strategy<Value = Input> {
     prop_oneof![
         Just(Input::Package(Package::Found)),
@@ -200,7 +256,12 @@ fn any_input() -> impl Strategy<Value = Input> {
 proptest! {
     #[test]
     fn the_script_ends_once_and_runs_one_agent_at_a_time(
-        script in prop_oneof![Just(Script::RunDocker), Just(Script::Run)],
+        script in prop_oneof![
+            Just(Script::RunDocker),
+            Just(Script::Run),
+            Just(Script::KedaAgent),
+            Just(Script::KedaAdvancedAgent),
+        ],
         template: bool,
         first_process: bool,
         inputs in proptest::collection::vec((any_input(), any::<bool>()), 0..60),

@@ -35,6 +35,21 @@ fn a_hook_that_does_more_is_not() {
 }
 
 #[test]
+fn a_known_image_says_its_start_script_unless_the_annotation_does() {
+    let script = |image: &str, annotations: serde_json::Value| {
+        let manifest = json!({
+            "metadata": { "annotations": annotations },
+            "spec": { "containers": [{ "name": "agent", "image": image }] },
+        });
+        Template::of_manifest(&manifest).expect("a template").script
+    };
+    let known = "ghcr.io/kedacore/tests-azure-pipelines-agent:b3a02cc";
+    assert_eq!(script(known, json!({})), Script::KedaAgent);
+    assert_eq!(script(known, json!({ "poolproof/start-script": "run" })), Script::Run);
+    assert_eq!(script("agent:1", json!({})), Script::RunDocker);
+}
+
+#[test]
 fn a_manifest_gives_what_the_api_s_pod_gives() {
     let manifest = json!({
         "metadata": { "labels": { "app": "agents" }, "annotations": { "poolproof/start-script": "run" } },
