@@ -1,0 +1,57 @@
+// Every call of the official Node client for pools, agents, queues, job requests, packages, limits, definitions, builds,
+// pipelines and projects, against `poolproof serve`. scripts/clients starts both.
+'use strict';
+
+const assert = require('node:assert');
+const { WebApi, getPersonalAccessTokenHandler } = require('azure-devops-node-api');
+const { Agent } = require('./agent');
+const builds = require('./builds');
+const pools = require('./pools');
+const { PROJECT, Recorded } = require('./recorded');
+
+async function main() {
+  const connection = new WebApi(process.env.POOLPROOF_URL, getPersonalAccessTokenHandler(process.env.POOLPROOF_TOKEN));
+  const { authenticatedUser } = await connection.connect();
+  assert.ok(authenticatedUser.id);
+  const taskAgent = new Recorded('TaskAgent', await connection.getTaskAgentApi());
+  const build = new Recorded('Build', await connection.getBuildApi());
+  const pipelines = new Recorded('Pipelines', await connection.getPipelinesApi());
+  const core = new Recorded('Core', await connection.getCoreApi());
+  const task = new Recorded('Task', await connection.getTaskApi());
+
+  const pool = await pools.pools(taskAgent);
+  await pools.agents(taskAgent, pool);
+  await pools.queues(taskAgent, pool);
+  await pools.jobRequests(taskAgent);
+  await pools.packages(taskAgent);
+  await pools.limits(taskAgent);
+  await pools.metadata(taskAgent, pool);
+  await projects(core);
+
+  const byName = await builds.definitions(build);
+  const cancelled = await builds.queuedAndCancelled(build, byName.get(builds.ONE_JOB));
+  await builds.severalAtOnce(build, byName.get(builds.THREE_JOBS));
+  const agent = await Agent.join(taskAgent, task, pool, 'node-agent', { 'Agent.Name': 'node-agent', java: '21' });
+  const succeeded = await builds.runByAnAgent({ build, task, taskAgent }, agent, pool, byName.get(builds.ONE_JOB));
+  await agent.leave();
+  await builds.lists(build, cancelled, succeeded);
+  await builds.pipelinesAndRuns(pipelines, build, byName.get(builds.ONE_JOB));
+  await builds.deleted(build, cancelled.id);
+
+  for (const recorded of [taskAgent, build, pipelines, core]) await recorded.refuseTheRest();
+  for (const recorded of [taskAgent, build, pipelines, core, task]) recorded.report();
+}
+
+async function projects(core) {
+  const listed = await core.getProjects('wellFormed', 10);
+  assert.deepStrictEqual(pools.names(listed), [PROJECT]);
+  const byName = await core.getProject(PROJECT);
+  assert.strictEqual(byName.name, PROJECT);
+  assert.strictEqual((await core.getProject(byName.id, true)).name, PROJECT);
+  assert.strictEqual(await core.getProject('nobody'), null);
+}
+
+main().catch((error) => {
+  console.error(error);
+  process.exitCode = 1;
+});
