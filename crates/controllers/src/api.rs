@@ -120,7 +120,7 @@ impl Cluster {
         let name = names::generate(new.generate_name, &mut self.random.names);
         self.jobs.push(Some(Box::new(Job::new(now, name.into(), &new))));
         self.scaled_jobs.entry(new.scaled_job).or_default().insert(id);
-        *self.unfinished_jobs.entry(new.scaled_job).or_default() += 1;
+        self.unfinished_jobs.entry(new.scaled_job).or_default().insert(id);
         self.saw_job(id, out, |job| Fact::KubernetesJobCreated { job });
         self.notify(now, Key::Job(id));
         id
@@ -161,7 +161,7 @@ impl Cluster {
         self.end_sync(Key::Job(id));
         let Some(job) = self.jobs.get_mut(crate::ids::at(id.0)).and_then(Option::take) else { return };
         if job.finished.is_none() {
-            self.job_ended(job.scaled_job);
+            self.job_ended(job.scaled_job, id);
         }
         if let Some(ids) = self.scaled_jobs.get_mut(&job.scaled_job) {
             ids.remove(&id);

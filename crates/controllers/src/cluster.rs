@@ -6,7 +6,7 @@ use model::{Fact, Instant, Millis, stream};
 use rand_chacha::ChaCha8Rng;
 
 use crate::client::{Bucket, Client};
-use crate::ids::{JobId, NodeId, PodId, WorkloadId, at};
+use crate::ids::{JobId, NodeId, PodId, WorkloadId, at, next};
 use crate::job::Job;
 use crate::node::Node;
 use crate::pod::Pod;
@@ -74,9 +74,10 @@ pub struct Cluster {
     pub(crate) workloads: Vec<Workload>,
     pub(crate) nodes: Vec<Node>,
     pub(crate) scaled_jobs: BTreeMap<u32, BTreeSet<JobId>>,
-    /// How many of them have not finished.
-    pub(crate) unfinished_jobs: BTreeMap<u32, u32>,
+    /// Those of them that have not finished.
+    pub(crate) unfinished_jobs: BTreeMap<u32, BTreeSet<JobId>>,
     pub(crate) timers: Timers,
+    fired: u64,
     pub(crate) scheduler: Scheduler,
     pub(crate) dictated: VecDeque<PodId>,
     /// Which of several equal nodes a pod gets.
@@ -154,6 +155,7 @@ impl Cluster {
             scaled_jobs: BTreeMap::new(),
             unfinished_jobs: BTreeMap::new(),
             timers: Timers::default(),
+            fired: 0,
             scheduler: Scheduler::default(),
             dictated: VecDeque::new(),
             dictated_nodes: Vec::new(),
@@ -175,10 +177,17 @@ impl Cluster {
         self.timers.next()
     }
 
+    /// How many steps the controllers, the scheduler and the garbage collector have made.
+    #[must_use]
+    pub fn steps(&self) -> u64 {
+        self.fired
+    }
+
     /// Does everything that is due.
     pub fn advance(&mut self, now: Instant, out: &mut Vec<Action>) {
         while let Some((at, life, timer)) = self.timers.pop(now) {
             if life == ALWAYS || (self.manager.up && life == self.manager.life) {
+                self.fired += 1;
                 self.fire(at, timer, out);
             }
         }
@@ -372,16 +381,22 @@ impl Cluster {
         ids.filter_map(|id| Some((*id, self.job(*id)?)))
     }
 
+    /// The Jobs of a ScaledJob that exist and have not finished, oldest first.
+    pub fn unfinished_jobs_of(&self, scaled_job: u32) -> impl Iterator<Item = (JobId, &Job)> {
+        let ids = self.unfinished_jobs.get(&scaled_job).into_iter().flatten();
+        ids.filter_map(|id| Some((*id, self.job(*id)?)))
+    }
+
     /// How many of a ScaledJob's Jobs exist and have not finished.
     #[must_use]
     pub fn unfinished_jobs(&self, scaled_job: u32) -> u32 {
-        self.unfinished_jobs.get(&scaled_job).copied().unwrap_or_default()
+        self.unfinished_jobs.get(&scaled_job).map_or(0, |jobs| next(jobs.len()))
     }
 
     /// One of them has finished, or is gone.
-    pub(crate) fn job_ended(&mut self, scaled_job: u32) {
+    pub(crate) fn job_ended(&mut self, scaled_job: u32, id: JobId) {
         if let Some(unfinished) = self.unfinished_jobs.get_mut(&scaled_job) {
-            *unfinished -= 1;
+            unfinished.remove(&id);
         }
     }
 

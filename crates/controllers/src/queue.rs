@@ -1,6 +1,6 @@
 //! What is to happen later, and the controllers' work queues.
 
-use std::cmp::Reverse;
+use std::cmp::Ordering;
 use std::collections::{BinaryHeap, VecDeque};
 
 use model::Instant;
@@ -107,18 +107,47 @@ pub(crate) const ALWAYS: u32 = u32::MAX;
 /// What is to happen, in order.
 #[derive(Debug, Default)]
 pub(crate) struct Timers {
-    heap: BinaryHeap<Reverse<(Instant, u64, u32, Timer)>>,
+    heap: BinaryHeap<Entry>,
     number: u64,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Entry {
+    at: Instant,
+    number: u64,
+    life: u32,
+    timer: Timer,
+}
+
+impl PartialEq for Entry {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl Eq for Entry {}
+
+impl PartialOrd for Entry {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Entry {
+    /// The earliest is the greatest: the heap gives the greatest first.
+    fn cmp(&self, other: &Self) -> Ordering {
+        (other.at, other.number).cmp(&(self.at, self.number))
+    }
 }
 
 impl Timers {
     pub(crate) fn push(&mut self, at: Instant, life: u32, timer: Timer) {
-        self.heap.push(Reverse((at, self.number, life, timer)));
+        self.heap.push(Entry { at, number: self.number, life, timer });
         self.number += 1;
     }
 
     pub(crate) fn next(&self) -> Option<Instant> {
-        self.heap.peek().map(|Reverse((at, ..))| *at)
+        self.heap.peek().map(|entry| entry.at)
     }
 
     /// The first that is due, with its time and the life that it belongs to.
@@ -126,7 +155,7 @@ impl Timers {
         if self.next()? > now {
             return None;
         }
-        self.heap.pop().map(|Reverse((at, _, life, timer))| (at, life, timer))
+        self.heap.pop().map(|Entry { at, life, timer, .. }| (at, life, timer))
     }
 }
 

@@ -30,7 +30,7 @@ pub use client::{BURST, ClientBucket, QPS};
 pub use combine::{Asked, Calculation, Reading, combine};
 pub use counts::{Counts, Finished, JobView, Pending, PodConditions, PodPhase, PodView, count};
 pub use history::{DEFAULT_HISTORY_LIMIT, HistoryLimits, beyond_limit, rolled_out};
-pub use machine::{Input, Machine, Operator, SECOND_RECONCILE};
+pub use machine::{Input, Machine, Operator, SECOND_RECONCILE, WantedJobs};
 pub use object::{
     DEFAULT_RESTART_POLICY, EXCLUDED_LABELS, GENERATION, JobMetadata, NAME_LABEL, PAUSED, Revision, Rollout,
     Settings, Source, job_metadata,

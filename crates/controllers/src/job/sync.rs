@@ -409,7 +409,7 @@ impl Cluster {
         job.sync = None;
         let of = job.scaled_job;
         if job.finished.is_some() {
-            self.job_ended(of);
+            self.job_ended(of, id);
             self.record_job_event(now, id);
             self.job_finished(now, id, out);
         } else {

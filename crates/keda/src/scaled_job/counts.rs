@@ -17,7 +17,7 @@ pub struct JobView<'a> {
     pub created: Instant,
     /// The annotation `scaledjob.keda.sh/generation`, as it is.
     pub generation: Option<&'a str>,
-    /// Its pods, those that ended too.
+    /// Its pods, those that ended too. Only those of an unfinished Job matter.
     pub pods: &'a [PodView],
 }
 

@@ -36,26 +36,55 @@ pub fn beyond_limit(
     limit: usize,
     random: &mut ChaCha8Rng,
 ) -> Vec<usize> {
-    let finished = |job: &JobView<'_>| job.finished == Some(kind);
-    let number = jobs.iter().filter(|job| finished(job)).count();
-    if number <= limit {
+    let finished = |job: &&JobView<'_>| job.finished == Some(kind);
+    let number = jobs.iter().filter(finished).count();
+    let Some(surplus) = number.checked_sub(limit).filter(|surplus| *surplus > 0) else {
         return Vec::new();
-    }
-    let mut places: Vec<usize> = (0..jobs.len()).filter(|place| finished(&jobs[*place])).collect();
-    shuffle(&mut places, random);
+    };
+    let mut seconds: Vec<(Option<u64>, usize)> = Vec::with_capacity(number);
+    let of_kind = jobs.iter().enumerate().filter(|(_, job)| finished(job));
     // One without a time is neither before nor after any other; all of a kind are alike in that.
-    places.sort_by_key(|place| jobs[*place].completion_time.map(|time| time.0 / 1000));
-    places.truncate(number - limit);
-    places
+    seconds.extend(of_kind.map(|(place, job)| (job.completion_time.map(|time| time.0 / 1000), place)));
+    // Mostly no two that matter ended in the same second: nothing is left to chance then.
+    if let Some(oldest) = oldest_if_distinct(&mut seconds, surplus) {
+        skip_shuffle(number, random);
+        return oldest;
+    }
+    seconds.sort_unstable_by_key(|(_, place)| *place);
+    shuffle(&mut seconds, random);
+    seconds.sort_by_key(|(second, _)| *second);
+    seconds.into_iter().take(surplus).map(|(_, place)| place).collect()
 }
 
-/// Puts the places into an order of the stream's choosing (Fisher and Yates).
-fn shuffle(places: &mut [usize], random: &mut ChaCha8Rng) {
-    for last in (1..places.len()).rev() {
+/// The places of so many that ended first, if each of these ended in a second of its own.
+fn oldest_if_distinct(seconds: &mut [(Option<u64>, usize)], number: usize) -> Option<Vec<usize>> {
+    let (_, last, rest) = seconds.select_nth_unstable(number - 1);
+    let last = last.0;
+    if rest.iter().any(|(second, _)| *second == last) {
+        return None;
+    }
+    let oldest = &mut seconds[..number];
+    oldest.sort_unstable();
+    let distinct = oldest.windows(2).all(|pair| pair[0].0 != pair[1].0);
+    distinct.then(|| oldest.iter().map(|(_, place)| *place).collect())
+}
+
+/// Puts them into an order of the stream's choosing (Fisher and Yates).
+fn shuffle<T>(them: &mut [T], random: &mut ChaCha8Rng) {
+    for last in (1..them.len()).rev() {
         let bound = u64::try_from(last + 1).unwrap_or(u64::MAX);
         let other = usize::try_from(below(random, bound)).unwrap_or(last);
-        places.swap(last, other);
+        them.swap(last, other);
     }
+}
+
+/// The words of the stream that a draw takes.
+const WORDS_A_DRAW: u128 = 2;
+
+/// Leaves the stream as it is after a shuffle of so many.
+fn skip_shuffle(number: usize, random: &mut ChaCha8Rng) {
+    let draws = u128::try_from(number.saturating_sub(1)).unwrap_or_default();
+    random.set_word_pos(random.get_word_pos().wrapping_add(WORDS_A_DRAW * draws));
 }
 
 /// Whether an immediate rollout to this generation deletes the Job
@@ -79,6 +108,7 @@ pub fn rolled_out(rules: &ScaledJobRules, generation: u64, job: &JobView<'_>) ->
 mod tests {
     use model::Instant;
     use model::stream::stream;
+    use proptest::prelude::*;
 
     use super::*;
     use crate::scaled_job::tests::{job, rules};
@@ -127,6 +157,41 @@ mod tests {
         let first: std::collections::BTreeSet<_> =
             (0..50).map(|seed| deleted(&jobs, Finished::Complete, 2, seed)).collect();
         assert_eq!(first.into_iter().collect::<Vec<_>>(), [["a"], ["b"]]);
+    }
+
+    #[test]
+    fn what_is_left_to_chance_does_not_depend_on_what_was_not() {
+        let distinct = [complete("a", 1000), complete("b", 5000), complete("c", 9000)];
+        let alike = [complete("a", 1900), complete("b", 1100), complete("c", 2000)];
+        let mut random = stream(3, "history");
+        assert_eq!(beyond_limit(&distinct, Finished::Complete, 1, &mut random), [0, 1]);
+        // Two draws for three Jobs, whether they were needed or not.
+        let mut drawn = stream(3, "history");
+        let _ = [below(&mut drawn, 3), below(&mut drawn, 2)];
+        assert_eq!(random.get_word_pos(), drawn.get_word_pos());
+        let next = |random: &mut ChaCha8Rng| beyond_limit(&alike, Finished::Complete, 2, random);
+        assert_eq!(next(&mut random), next(&mut drawn));
+    }
+
+    proptest! {
+        #[test]
+        fn the_oldest_go_as_if_all_had_been_shuffled_and_sorted(
+            times in prop::collection::vec(prop::option::of(0_u64..20_000), 0..40),
+            limit in 0_usize..40,
+            seed: u64,
+        ) {
+            let jobs: Vec<_> =
+                times.iter().map(|time| JobView { completion_time: time.map(Instant), ..complete("j", 0) }).collect();
+            let (mut one, mut other) = (stream(seed, "history"), stream(seed, "history"));
+            let mut expected: Vec<usize> = (0..jobs.len()).collect();
+            if jobs.len() > limit {
+                shuffle(&mut expected, &mut other);
+            }
+            expected.sort_by_key(|place| times[*place].map(|time| time / 1000));
+            expected.truncate(jobs.len().saturating_sub(limit));
+            prop_assert_eq!(beyond_limit(&jobs, Finished::Complete, limit, &mut one), expected);
+            prop_assert_eq!(one.get_word_pos(), other.get_word_pos());
+        }
     }
 
     #[test]

@@ -69,8 +69,20 @@ pub enum Input<'a> {
         /// Whether it was done.
         succeeded: bool,
     },
-    /// The answer to [`Action::LookAtJobs`]: the ScaledJob's Jobs in the operator's informer cache.
+    /// The answer to [`Action::LookAtJobs`]: the ScaledJob's Jobs in the operator's informer cache, at least those
+    /// that [`Machine::wanted_jobs`] says.
     Jobs(&'a [JobView<'a>]),
+}
+
+/// Which Jobs matter for what the machine does next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WantedJobs {
+    /// All.
+    All,
+    /// Those that are neither complete nor failed.
+    Unfinished,
+    /// Those that are.
+    Finished,
 }
 
 /// One ScaledJob in the hands of KEDA's operator.
@@ -217,6 +229,18 @@ impl Machine {
     #[must_use]
     pub fn is_polling(&self) -> bool {
         self.polling.is_some()
+    }
+
+    /// Which Jobs an [`Input::Jobs`] has to show now: it counts the unfinished ones, and deletes finished ones.
+    #[must_use]
+    pub fn wanted_jobs(&self) -> WantedJobs {
+        let stage = self.polling.as_ref().and_then(|polling| polling.poll.as_ref()).map(|poll| &poll.stage);
+        match (&self.reconcile, stage) {
+            (Reconcile::Looking(_), _) => WantedJobs::All,
+            (_, Some(Stage::Counting)) => WantedJobs::Unfinished,
+            (_, Some(Stage::Looking)) => WantedJobs::Finished,
+            _ => WantedJobs::All,
+        }
     }
 
     /// Something happened. What comes too late is passed over.

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use controllers::{JobId, NewJob, Phase, Propagation};
+use controllers::{Cluster, Job, JobId, NewJob, Phase, Propagation};
 use keda::Rules;
 use keda::scaled_job::{
     Action, Condition, Finished, GENERATION, Input, JobView, Operator, PodConditions, PodPhase, PodView,
-    Revision, Source, Status, condition_message,
+    Revision, Source, Status, WantedJobs, condition_message,
 };
 use keda::scaler::DEFAULT_HTTP_TIMEOUT;
 use model::manifest::ScaledJob;
@@ -21,7 +21,7 @@ use crate::manifests::surroundings::surroundings;
 /// How the controllers call the one ScaledJob.
 const SCALED_JOB: u32 = 0;
 
-/// Jobs of a ScaledJob that exist at the same time, roughly.
+/// Jobs of a ScaledJob that exist at the same time, roughly: KEDA keeps a hundred that have ended.
 const USUAL_JOBS: usize = 128;
 
 /// The generation of a Job that has none written on it, as those of KEDA before 2.14.1.
@@ -137,51 +137,24 @@ impl World<'_> {
         self.cluster.delete_job(self.now, id, propagation, &mut self.cluster_actions);
     }
 
-    /// Tells KEDA which Jobs there are.
+    /// Tells KEDA which Jobs there are, as far as it matters to it.
     fn look_at_jobs(&mut self) {
-        // As many as there mostly are, so that the lists grow once: KEDA keeps a hundred Jobs that have ended.
-        let mut pods: Vec<PodView> = Vec::with_capacity(USUAL_JOBS);
-        let mut jobs = Vec::with_capacity(USUAL_JOBS);
-        let mut generations: Vec<(u64, String)> = Vec::new();
-        // Nearly all of them look like the one before.
-        let mut last = (Phase::Pending, controllers::Conditions::NONE);
-        let mut view = PodView::default();
-        let mut seen = |pod: &controllers::Pod| {
-            let looks = (pod.phase(), pod.conditions());
-            if std::mem::replace(&mut last, looks) != looks || view == PodView::default() {
-                view = pod_view(pod);
-            }
-            view
+        let (cluster, operator) = (&self.cluster, &mut self.operator);
+        let Kind::Job { machine, client } = &mut operator.kind else { return };
+        let wanted = machine.wanted_jobs();
+        let mut tell = |views: &[JobView<'_>]| {
+            machine.handle(self.now, Input::Jobs(views), client, &mut operator.job_actions);
         };
-        for (_, job) in self.cluster.jobs_of(SCALED_JOB) {
-            let first = pods.len();
-            pods.extend(job.pods().iter().filter_map(|id| self.cluster.pod(*id)).map(&mut seen));
-            let generation = job.generation();
-            if generations.last().is_none_or(|(last, _)| *last != generation) {
-                generations.push((generation, generation.to_string()));
+        match wanted {
+            WantedJobs::All => show(cluster, cluster.jobs_of(SCALED_JOB), tell),
+            WantedJobs::Unfinished => show(cluster, cluster.unfinished_jobs_of(SCALED_JOB), tell),
+            WantedJobs::Finished => {
+                // As many as there mostly are, so that the list grows once.
+                let mut views = Vec::with_capacity(USUAL_JOBS);
+                let finished = cluster.jobs_of(SCALED_JOB).filter(|(_, job)| job.finished().is_some());
+                views.extend(finished.map(|(_, job)| job_view(job, None, &[])));
+                tell(&views);
             }
-            jobs.push((job, first..pods.len(), generations.len() - 1));
-        }
-        let annotation = |place: usize| {
-            let (generation, text) = generations.get(place)?;
-            (*generation != NO_ANNOTATION).then_some(text.as_str())
-        };
-        let views: Vec<JobView<'_>> = jobs
-            .iter()
-            .map(|(job, of_job, generation)| JobView {
-                name: job.name(),
-                finished: job
-                    .finished()
-                    .map(|finished| if finished.succeeded { Finished::Complete } else { Finished::Failed }),
-                completion_time: job.completion_time(),
-                created: job.created(),
-                generation: annotation(*generation),
-                pods: &pods[of_job.clone()],
-            })
-            .collect();
-        let operator = &mut self.operator;
-        if let Kind::Job { machine, client } = &mut operator.kind {
-            machine.handle(self.now, Input::Jobs(&views), client, &mut operator.job_actions);
         }
     }
 
@@ -205,6 +178,48 @@ impl World<'_> {
         for id in jobs {
             self.delete_job(id, false);
         }
+    }
+}
+
+/// Has KEDA see these Jobs with their pods.
+fn show<'c>(
+    cluster: &'c Cluster,
+    these: impl Iterator<Item = (JobId, &'c Job)>,
+    tell: impl FnOnce(&[JobView<'_>]),
+) {
+    let (mut pods, mut jobs): (Vec<PodView>, Vec<_>) = (Vec::new(), Vec::new());
+    let mut generations: Vec<(u64, String)> = Vec::new();
+    for (_, job) in these {
+        let first = pods.len();
+        if job.finished().is_none() {
+            pods.extend(job.pods().iter().filter_map(|id| cluster.pod(*id)).map(pod_view));
+        }
+        let generation = job.generation();
+        if generations.last().is_none_or(|(last, _)| *last != generation) {
+            generations.push((generation, generation.to_string()));
+        }
+        jobs.push((job, first..pods.len(), generations.len() - 1));
+    }
+    let annotation = |place: usize| {
+        let (generation, text) = generations.get(place)?;
+        (*generation != NO_ANNOTATION).then_some(text.as_str())
+    };
+    let views: Vec<JobView<'_>> = jobs
+        .iter()
+        .map(|(job, of_job, generation)| job_view(job, annotation(*generation), &pods[of_job.clone()]))
+        .collect();
+    tell(&views);
+}
+
+fn job_view<'c>(job: &'c Job, generation: Option<&'c str>, pods: &'c [PodView]) -> JobView<'c> {
+    let how = |succeeded| if succeeded { Finished::Complete } else { Finished::Failed };
+    JobView {
+        name: job.name(),
+        finished: job.finished().map(|finished| how(finished.succeeded)),
+        completion_time: job.completion_time(),
+        created: job.created(),
+        generation,
+        pods,
     }
 }
 

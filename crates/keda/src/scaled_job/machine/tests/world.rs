@@ -269,9 +269,15 @@ impl World {
 
     fn show_jobs(&mut self) {
         const RUNNING: &[PodView] = &[PodView { phase: PodPhase::Running, conditions: PodConditions::READY }];
+        let wanted = self.machine.wanted_jobs();
         let jobs = self.jobs.clone();
         let views: Vec<JobView<'_>> = jobs
             .iter()
+            .filter(|job| match wanted {
+                WantedJobs::All => true,
+                WantedJobs::Unfinished => job.finished.is_none(),
+                WantedJobs::Finished => job.finished.is_some(),
+            })
             .map(|job| JobView {
                 name: &job.name,
                 finished: job.finished,
