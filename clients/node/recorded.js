@@ -78,12 +78,15 @@ function methods(client) {
 
 // Something for each parameter of a method, by its name.
 function something(method) {
-  const [, parameters] = /\(([^)]*)\)/.exec(method.toString());
+  const source = method.toString();
+  const [, parameters] = /\(([^)]*)\)/.exec(source);
   return parameters.split(', ').filter(Boolean).map((name) => {
     if (name === 'project' || name === 'projectId') return PROJECT;
     if (name === 'customHeaders') return {};
     if (name === 'contentStream') return Readable.from([Buffer.from('x')]);
     if (/Date|Time|completedOn/.test(name)) return new Date(0);
+    // Lists have plural names, or are joined; where one is not a list, the client writes it as its only element.
+    if (/s$/.test(name) || source.includes(`${name}.join(`)) return ['1'];
     return '1';
   });
 }

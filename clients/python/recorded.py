@@ -40,7 +40,7 @@ class Recorded:
 
         return call
 
-    def refuse(self, name, *arguments, **named):
+    def refuse(self, name, /, *arguments, **named):
         """Calls a method that the service does not model, and checks that it says so."""
         self._outcomes[name] = _refusal(f"{self._api}.{name}", getattr(self._client, name), arguments, named)
 

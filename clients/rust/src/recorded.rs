@@ -1,0 +1,127 @@
+//! Clients whose calls are remembered: a call counts as answered once its answer was decoded; the checks of what
+//! it says end the program if they fail.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
+use azure_core::error::ErrorKind;
+use azure_core::http::Url;
+use azure_devops_rust_api::{Credential, build, core, distributed_task, pipelines};
+use serde_json::Value;
+
+pub const ORGANIZATION: &str = "poolproof";
+pub const PROJECT: &str = "shop";
+
+const NOT_IMPLEMENTED: u16 = 501;
+
+/// The crate's clients, one for each part of the service.
+pub struct Clients {
+    pub build: build::Client,
+    pub core: core::Client,
+    pub distributed_task: distributed_task::Client,
+    pub pipelines: pipelines::Client,
+    outcomes: RefCell<BTreeMap<String, &'static str>>,
+}
+
+impl Clients {
+    /// Clients of the service at `origin`, the address without the organisation.
+    pub fn new(origin: Url, token: &str) -> Self {
+        let credential = Credential::from_pat(token);
+        Self {
+            build: build::ClientBuilder::new(credential.clone()).endpoint(origin.clone()).build(),
+            core: core::ClientBuilder::new(credential.clone()).endpoint(origin.clone()).build(),
+            distributed_task: distributed_task::ClientBuilder::new(credential.clone())
+                .endpoint(origin.clone())
+                .build(),
+            pipelines: pipelines::ClientBuilder::new(credential).endpoint(origin).build(),
+            outcomes: RefCell::default(),
+        }
+    }
+
+    /// Notes the outcome of a call.
+    pub fn note(&self, call: &str, outcome: &'static str) {
+        self.outcomes.borrow_mut().insert(call.to_owned(), outcome);
+    }
+
+    /// The calls that were made.
+    pub fn called(&self) -> Vec<String> {
+        self.outcomes.borrow().keys().cloned().collect()
+    }
+
+    /// One line a call, as scripts/clients reads them.
+    pub fn report(&self) {
+        for (call, outcome) in self.outcomes.borrow().iter() {
+            let (module, operation) = call.split_once('.').expect("module and operation");
+            let api = match (module, operation.split_once('.').map_or("", |(group, _)| group)) {
+                ("distributed_task", "events" | "logs" | "records" | "oidctoken") => "Task",
+                ("distributed_task", _) => "TaskAgent",
+                ("build", _) => "Build",
+                ("core", _) => "Core",
+                _ => "Pipelines",
+            };
+            println!("call\t{api}\t{operation}\t{outcome}");
+        }
+    }
+}
+
+/// Makes a call and gives what the crate understood of the answer.
+macro_rules! call {
+    ($clients:ident.$module:ident.$group:ident().$operation:ident($($argument:expr),* $(,)?) $($options:tt)*) => {{
+        let name = $crate::recorded::name(stringify!($module), stringify!($group), stringify!($operation));
+        let answer = $clients.$module.$group().$operation($($argument),*)$($options)*.await;
+        let answer = answer.unwrap_or_else(|error| panic!("{name}: {error:?}"));
+        $clients.note(&name, "answered");
+        serde_json::to_value(answer).expect("a model is plain data")
+    }};
+}
+
+/// Makes a call that the service does not model, and checks that it says so.
+macro_rules! refused {
+    ($clients:ident.$module:ident.$group:ident().$operation:ident($($argument:expr),* $(,)?)) => {{
+        let name = $crate::recorded::name(stringify!($module), stringify!($group), stringify!($operation));
+        let answer = $clients.$module.$group().$operation($($argument),*).await;
+        $crate::recorded::check_refusal(&name, answer.err());
+        $clients.note(&name, "501");
+    }};
+}
+
+/// Makes a call that must fail, and gives the key by which clients know why.
+macro_rules! failure {
+    ($clients:ident.$module:ident.$group:ident().$operation:ident($($argument:expr),* $(,)?)) => {{
+        let answer = $clients.$module.$group().$operation($($argument),*).await;
+        $crate::recorded::type_key(answer.err())
+    }};
+}
+
+pub(crate) use {call, failure, refused};
+
+/// A call's name, as the crate has it in its source.
+pub fn name(module: &str, group: &str, operation: &str) -> String {
+    let group = group.strip_suffix("_client").unwrap_or(group);
+    format!("{module}.{group}.{operation}")
+}
+
+/// Ends the program unless the error is that of a call which is not modelled.
+pub fn check_refusal(name: &str, error: Option<azure_core::Error>) {
+    let Some(error) = error else { panic!("{name} is answered, and nothing checks the answer") };
+    let (status, body) = response(&error);
+    assert_eq!(status, NOT_IMPLEMENTED, "{name}: {error:?}");
+    let message = body["message"].as_str().unwrap_or_default();
+    assert!(message.ends_with("is not modelled by Poolproof."), "{name}: {message}");
+}
+
+pub fn type_key(error: Option<azure_core::Error>) -> String {
+    error.map_or_else(String::new, |error| {
+        response(&error).1["typeKey"].as_str().unwrap_or_default().to_owned()
+    })
+}
+
+fn response(error: &azure_core::Error) -> (u16, Value) {
+    match error.kind() {
+        ErrorKind::HttpResponse { status, raw_response: Some(response), .. } => {
+            let body = serde_json::from_slice(response.body().as_ref());
+            (u16::from(*status), body.unwrap_or_else(|bad| panic!("{bad}: {error:?}")))
+        }
+        _ => panic!("no answer: {error:?}"),
+    }
+}
