@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use model::{Fact, Instant};
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::call::{AgentChange, AgentDraft, Answer, Include};
@@ -13,13 +14,15 @@ use crate::demands::Demand;
 use crate::ids::{AgentId, PoolId, RequestId};
 use crate::job_requests::ShownAgent;
 use crate::limits::MAX_AGENTS;
-use crate::pools::checked_name;
+use crate::oauth::PublicKey;
+use crate::pools::{AgentQuery, PoolAnswer, Properties, check_size, checked_name};
 use crate::sequence::Sequence;
 use crate::sessions::SessionEnd;
+use crate::updates::PendingUpdate;
 use crate::{Refusal, Service};
 
 /// An agent that is registered.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Agent {
     pub(crate) id: AgentId,
     pub(crate) pool: PoolId,
@@ -28,6 +31,7 @@ pub(crate) struct Agent {
     pub(crate) os_description: Arc<str>,
     pub(crate) enabled: bool,
     pub(crate) max_parallelism: u32,
+    pub(crate) properties: Properties,
     pub(crate) created: Instant,
     pub(crate) status_changed: Instant,
     pub(crate) user_capabilities: BTreeMap<String, String>,
@@ -41,7 +45,11 @@ pub(crate) struct Agent {
     pub(crate) last_completed: Option<RequestId>,
     /// It said that it takes no further job.
     pub(crate) shutting_down: bool,
+    /// What it registered with; without one it gets no tokens and no encrypted messages.
+    pub(crate) key: Option<Arc<PublicKey>>,
+    pub(crate) pending_update: Option<Box<PendingUpdate>>,
     /// Its JSON in `matchedAgents`, once somebody asked. Whatever changes the agent forgets it.
+    #[serde(skip)]
     pub(crate) reference: OnceCell<Vec<u8>>,
 }
 
@@ -70,7 +78,7 @@ impl Agent {
 }
 
 /// Agents by their ids: found in one step, gone through in order.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Agents {
     /// Boxed: a placeholder stays for ever, and with it the places of all agents that came and went after it.
     by_id: Sequence<AgentId, Box<Agent>>,
@@ -176,6 +184,14 @@ impl Service {
         Ok(Answer::Agents(found, include))
     }
 
+    pub(crate) fn find_agents(&self, pool: PoolId, query: AgentQuery) -> Result<PoolAnswer, Refusal> {
+        let AgentQuery { name, demands, include, properties } = query;
+        match self.list_agents(pool, name.as_deref(), &demands, include)? {
+            Answer::Agents(found, include) => Ok(PoolAnswer::Agents(found, include, properties)),
+            other => unreachable!("agents are listed as agents, not as {other:?}"),
+        }
+    }
+
     pub(crate) fn get_agent(&self, pool: PoolId, id: AgentId, include: Include) -> Result<Answer, Refusal> {
         self.agent(pool, id).map(|agent| Answer::Agent(agent.id, include))
     }
@@ -190,6 +206,7 @@ impl Service {
         if self.agents.len() >= MAX_AGENTS {
             return Err(Refusal::Full { what: "agents", limit: MAX_AGENTS });
         }
+        check_size(draft.properties.len(), None)?;
         let id = self.insert_agent(pool, AgentDraft { name, ..draft }, NewAgent::Registered);
         Ok(Answer::Agent(id, SAID_BY_ITSELF))
     }
@@ -197,7 +214,7 @@ impl Service {
     pub(crate) fn insert_agent(&mut self, pool: PoolId, draft: AgentDraft, kind: NewAgent) -> AgentId {
         let id = AgentId(self.numbers.agent);
         self.numbers.agent += 1;
-        let user = BTreeMap::new();
+        let user = draft.user_capabilities.unwrap_or_default();
         let agent = Agent {
             id,
             pool,
@@ -206,7 +223,8 @@ impl Service {
             version: draft.version,
             os_description: draft.os_description,
             enabled: draft.enabled.unwrap_or(true),
-            max_parallelism: 1,
+            max_parallelism: draft.max_parallelism.unwrap_or(1),
+            properties: draft.properties,
             created: self.now,
             status_changed: self.now,
             user_capabilities: user,
@@ -215,6 +233,8 @@ impl Service {
             promised: None,
             last_completed: None,
             shutting_down: false,
+            key: draft.public_key,
+            pending_update: None,
             reference: OnceCell::new(),
         };
         if let Some(pool) = self.pools.get_mut(&pool) {
@@ -222,6 +242,7 @@ impl Service {
             pool.by_name.insert(Arc::clone(agent.capabilities.agent_name()), id);
         }
         self.agents.insert(agent);
+        self.key_changed(id);
         self.agent_changed(id);
         self.tell_registered(id, kind, false);
         id
@@ -237,6 +258,7 @@ impl Service {
     ) -> Result<Answer, Refusal> {
         let name = checked_name(&draft.name, "agent")?;
         let name = if *name == *draft.name { Arc::clone(&draft.name) } else { name.into() };
+        check_size(draft.properties.len(), None)?;
         let session = self.agent(pool, id)?.session;
         self.rename_agent(pool, id, &name)?;
         if let Some(session) = session
@@ -249,7 +271,15 @@ impl Service {
         agent.os_description = draft.os_description;
         agent.enabled = draft.enabled.unwrap_or(true);
         agent.capabilities.system = draft.capabilities;
+        agent.max_parallelism = draft.max_parallelism.unwrap_or(1);
+        agent.properties = draft.properties;
+        if let Some(user) = draft.user_capabilities {
+            agent.user_capabilities = user;
+        }
         agent.shutting_down = false;
+        agent.key = draft.public_key;
+        agent.pending_update = None;
+        self.key_changed(id);
         self.capabilities_changed(id);
         self.tell_registered(id, NewAgent::Registered, true);
         Ok(Answer::Agent(id, SAID_BY_ITSELF))
@@ -274,10 +304,30 @@ impl Service {
         id: AgentId,
         change: AgentChange,
     ) -> Result<Answer, Refusal> {
+        let known = self.agent(pool, id)?;
+        let new = change.properties.keys().filter(|name| !known.properties.contains_key(*name));
+        check_size(known.properties.len() + new.count(), None)?;
+        if let Some(name) = change.name {
+            let name: Arc<str> = checked_name(&name, "agent")?.into();
+            self.rename_agent(pool, id, &name)?;
+        }
         let agent = self.agent_mut(pool, id)?;
         agent.enabled = change.enabled.unwrap_or(agent.enabled);
         agent.max_parallelism = change.max_parallelism.unwrap_or(agent.max_parallelism);
-        self.agent_changed(id);
+        agent.properties.extend(change.properties);
+        if let Some(version) = change.version {
+            agent.version = version;
+        }
+        if let Some(os_description) = change.os_description {
+            agent.os_description = os_description;
+        }
+        if let Some(capabilities) = change.capabilities {
+            agent.capabilities.system = capabilities;
+        }
+        if let Some(user) = change.user_capabilities {
+            agent.user_capabilities = user;
+        }
+        self.capabilities_changed(id);
         Ok(Answer::Agent(id, Include::default()))
     }
 
@@ -316,6 +366,7 @@ impl Service {
             pool.by_name.remove(&**agent.capabilities.agent_name());
             pool.forget_matches();
         }
+        self.forget_client(id);
         self.tell(|| Fact::AgentRemoved { agent: id.0 });
         Ok(Answer::Done)
     }

@@ -13,38 +13,41 @@ use std::collections::BTreeSet;
 use model::{Fact, Instant};
 
 use crate::Service;
+use crate::builds::BuildPriority;
 use crate::demands::Demands;
 use crate::ids::{AgentId, PoolId, RequestId};
 use crate::job_requests::State;
 use crate::messages::MessageContent;
+use crate::parallel::ParallelismTag;
 use crate::service::Timer;
 
-/// The place of a request in its queue: the highest priority first, then the oldest.
-pub(crate) type QueueKey = (Reverse<u32>, Instant, RequestId);
+/// The place of a request in its queue: what was pushed to the top first, then what the most urgent
+/// builds wait for, then the oldest.
+pub(crate) type QueueKey = (Reverse<(u32, BuildPriority)>, Instant, RequestId);
 
 impl Service {
-    fn queue_key(&self, id: RequestId) -> Option<(PoolId, Demands, QueueKey)> {
+    fn queue_key(&self, id: RequestId) -> Option<(PoolId, (ParallelismTag, Demands), QueueKey)> {
         let job = self.requests.get(&id)?;
-        Some((job.pool, job.demands.clone(), (Reverse(job.priority), job.queued, id)))
+        Some((job.pool, (job.tag, job.demands.clone()), (Reverse((job.priority, job.rank)), job.queued, id)))
     }
 
     pub(crate) fn put_in_queue(&mut self, id: RequestId) {
-        if let Some((pool, demands, key)) = self.queue_key(id)
+        if let Some((pool, kind, key)) = self.queue_key(id)
             && let Some(pool) = self.pools.get_mut(&pool)
         {
-            pool.queue.entry(demands).or_default().insert(key);
+            pool.queue.entry(kind).or_default().insert(key);
             self.may_promise = true;
         }
     }
 
     pub(crate) fn take_from_queue(&mut self, id: RequestId) {
-        if let Some((pool, demands, key)) = self.queue_key(id)
+        if let Some((pool, kind, key)) = self.queue_key(id)
             && let Some(pool) = self.pools.get_mut(&pool)
-            && let Some(waiting) = pool.queue.get_mut(&demands)
+            && let Some(waiting) = pool.queue.get_mut(&kind)
         {
             waiting.remove(&key);
             if waiting.is_empty() {
-                pool.queue.remove(&demands);
+                pool.queue.remove(&kind);
             }
         }
     }
@@ -70,9 +73,8 @@ impl Service {
         if !std::mem::take(&mut self.may_promise) {
             return;
         }
-        let limit = self.settings.parallel_limit();
         let mut hopeless = BTreeSet::new();
-        while self.parallel_jobs_in_use < limit {
+        while self.parallel.any_is_free() {
             let Some((request, agent)) = self.next_pair(&mut hopeless) else { return };
             self.promise(request, agent);
         }
@@ -83,8 +85,10 @@ impl Service {
     fn next_pair(&self, hopeless: &mut BTreeSet<(PoolId, Demands)>) -> Option<(RequestId, AgentId)> {
         let mut best: Option<(QueueKey, AgentId)> = None;
         for pool in self.pools.values().filter(|pool| !pool.idle.is_empty()) {
-            for (demands, waiting) in &pool.queue {
-                let Some(first) = waiting.first().copied() else { continue };
+            for ((tag, demands), waiting) in &pool.queue {
+                let Some(first) = waiting.first().copied().filter(|_| self.parallel.is_free(*tag)) else {
+                    continue;
+                };
                 if best.is_some_and(|(key, _)| key <= first) {
                     continue;
                 }
@@ -110,6 +114,7 @@ impl Service {
         let due = self.now + self.settings.assign_delay.draw(&mut self.assign_delays);
         if let Some(job) = self.requests.get_mut(&id) {
             job.state = State::Promised { agent, due };
+            self.parallel.take(job.tag);
         }
         if let Some(agent) = self.agents.get_mut(&agent) {
             agent.promised = Some(id);
@@ -117,7 +122,6 @@ impl Service {
                 pool.idle.remove(&agent.id);
             }
         }
-        self.parallel_jobs_in_use += 1;
         self.set_timer(due, Timer::Assign(id));
     }
 
@@ -126,8 +130,9 @@ impl Service {
         let Some(job) = self.requests.get_mut(&id) else { return };
         let State::Promised { agent, due } = job.state else { return };
         job.state = State::Queued;
+        let tag = job.tag;
         self.clear_timer(due, Timer::Assign(id));
-        self.free_parallel_job();
+        self.free_parallel_job(tag);
         self.put_in_queue(id);
         if let Some(known) = self.agents.get_mut(&agent) {
             known.promised = None;
@@ -135,9 +140,8 @@ impl Service {
         self.agent_changed(agent);
     }
 
-    pub(crate) fn free_parallel_job(&mut self) {
-        assert!(self.parallel_jobs_in_use > 0, "a job that held a parallel job ended");
-        self.parallel_jobs_in_use -= 1;
+    pub(crate) fn free_parallel_job(&mut self, tag: ParallelismTag) {
+        self.parallel.give_back(tag);
         self.may_promise = true;
     }
 
@@ -181,8 +185,9 @@ impl Service {
         job.state = State::Queued;
         job.token = None;
         job.row.take();
+        let tag = job.tag;
         self.clear_timer(give_up, Timer::Receive(id));
-        self.free_parallel_job();
+        self.free_parallel_job(tag);
         self.tell(|| Fact::JobRequestRequeued { request: id.0, agent: agent.0, because: because.to_owned() });
         let session = self.agents.get_mut(&agent).and_then(|agent| {
             agent.request = None;

@@ -1,82 +1,43 @@
-//! Definitions and builds. A definition names its jobs; a build of it queues them all at once.
+//! Builds: what pipelines run, and what became of it. A build queues jobs as its definition's
+//! dependencies and limits allow, and is completed when none of them is left.
+
+mod blueprint;
+mod call;
+mod definition;
+mod progress;
+mod queries;
+mod words;
 
 use std::cell::OnceCell;
-use std::collections::{BTreeMap, VecDeque};
-use std::ops::Range;
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use model::event::JobResult;
-use model::{Fact, Instant, Millis};
-use serde::{Deserialize, Deserializer, Serialize};
+use model::{Fact, Instant};
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::call::{Answer, BuildQuery, DefinitionRef};
-use crate::demands::{Demand, Demands};
-use crate::ids::{BuildId, DefinitionId, PoolId, RequestId};
+pub(crate) use self::blueprint::{Blueprint, Definitions, KnownDefinition};
+pub use self::call::{
+    BuildAnswer, BuildCall, BuildChange, BuildDetails, BuildDraft, BuildQuery, BuildTime, DefinitionQuery,
+    DefinitionRef, LogPart, TagChange,
+};
+pub use self::definition::{Condition, DEFAULT_STAGE, Definition, JOB_TIMEOUT, JobTemplate, Phase, Stage};
+use self::progress::{JobPlace, Progress};
+pub(crate) use self::progress::Standing;
+pub use self::words::{BuildPriority, BuildReason, BuildStatus, results_named};
+
+use crate::call::Answer;
+use crate::demands::Demands;
+use crate::ids::{BuildId, DefinitionId, RequestId};
 use crate::job_requests::{JobRequest, State};
-use crate::limits::{MAX_COMPLETED_BUILDS, MAX_DEFINITIONS, MAX_JOBS_OF_BUILD, MAX_UNFINISHED_REQUESTS};
-use crate::pools::{checked_name, same_name};
+use crate::limits::{MAX_COMPLETED_BUILDS, MAX_UNFINISHED_REQUESTS};
+use crate::pools::same_name;
 use crate::sequence::Sequence;
-use crate::{Refusal, Service, wire};
-
-/// What a pipeline runs: jobs, all at once.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Definition {
-    /// Its name.
-    pub name: String,
-    /// The project it belongs to.
-    pub project: String,
-    /// The pool its jobs wait in, by name.
-    pub pool: String,
-    /// Its jobs.
-    pub jobs: Vec<JobTemplate>,
-}
-
-/// A job of a definition.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct JobTemplate {
-    /// Its name.
-    pub name: String,
-    /// What it demands of an agent. The service adds a least version of the agent.
-    pub demands: Vec<Demand>,
-    /// How long the emulated agent works on it.
-    pub duration: Millis,
-}
-
-/// A definition that is known.
-#[derive(Debug)]
-pub(crate) struct KnownDefinition {
-    pub(crate) id: DefinitionId,
-    pub(crate) name: Arc<str>,
-    pub(crate) project: String,
-    pub(crate) project_id: Uuid,
-    pub(crate) pool: PoolId,
-    pub(crate) revision: u32,
-    jobs: Arc<[KnownJob]>,
-}
-
-#[derive(Debug, Clone)]
-struct KnownJob {
-    name: Arc<str>,
-    demands: Demands,
-    duration: Millis,
-}
-
-/// All definitions.
-#[derive(Debug, Default)]
-pub(crate) struct Definitions {
-    by_id: BTreeMap<DefinitionId, KnownDefinition>,
-    by_name: BTreeMap<String, DefinitionId>,
-}
-
-impl Definitions {
-    pub(crate) fn get(&self, id: DefinitionId) -> Option<&KnownDefinition> {
-        self.by_id.get(&id)
-    }
-}
+use crate::{ParallelismTag, QueueTimeFailure, Refusal, Service};
 
 /// A build.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Build {
     pub(crate) id: BuildId,
     pub(crate) definition: DefinitionId,
@@ -85,10 +46,14 @@ pub(crate) struct Build {
     pub(crate) started: Option<Instant>,
     pub(crate) finished: Option<Instant>,
     pub(crate) cancelling: bool,
-    /// The ids of its job requests.
-    jobs: Range<u64>,
-    left: usize,
-    worst: JobResult,
+    /// What it runs: its definition may have other jobs by now.
+    pub(crate) what: Arc<Blueprint>,
+    pub(crate) progress: Progress,
+    /// The ids of its job requests, by phase, as far as they were queued.
+    pub(crate) requests: Vec<Vec<RequestId>>,
+    pub(crate) details: Box<BuildDetails>,
+    /// Why it failed before any of its jobs was queued.
+    pub(crate) failure: Option<String>,
 }
 
 impl Build {
@@ -106,187 +71,101 @@ impl Build {
 
     /// The worst result of its jobs, once it is completed.
     pub(crate) fn result(&self) -> Option<JobResult> {
-        self.finished.map(|_| self.worst)
+        self.finished?;
+        if self.failure.is_some() { Some(JobResult::Failed) } else { self.progress.result() }
+    }
+
+    /// All its job requests.
+    pub(crate) fn requests(&self) -> impl Iterator<Item = RequestId> {
+        self.requests.iter().flatten().copied()
     }
 }
 
 /// All builds.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Builds {
     by_id: Sequence<BuildId, Build>,
     /// The oldest first.
     completed: VecDeque<BuildId>,
     last: u64,
+    /// How many jobs of builds that are not completed were not queued yet.
+    to_come: usize,
 }
 
 impl Builds {
     pub(crate) fn get(&self, id: BuildId) -> Option<&Build> {
         self.by_id.get(&id)
     }
-}
 
-/// Where a build stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub enum BuildStatus {
-    /// No job has been received.
-    NotStarted,
-    /// At least one job has been received.
-    InProgress,
-    /// Somebody cancelled it.
-    Cancelling,
-    /// Every job has ended.
-    Completed,
-}
-
-impl BuildStatus {
-    /// A status by its name in the protocol, whatever the case; `all` and the like are none.
-    #[must_use]
-    pub fn named(name: &str) -> Option<Self> {
-        STATUSES.iter().find(|(_, known, _)| name.eq_ignore_ascii_case(known)).map(|(_, _, status)| *status)
-    }
-}
-
-/// Numbers, names and statuses of the protocol.
-const STATUSES: [(u64, &str, BuildStatus); 4] = [
-    (1, "inprogress", BuildStatus::InProgress),
-    (2, "completed", BuildStatus::Completed),
-    (4, "cancelling", BuildStatus::Cancelling),
-    (32, "notstarted", BuildStatus::NotStarted),
-];
-
-impl<'de> Deserialize<'de> for BuildStatus {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        wire::wire_enum(deserializer, "a build's status", STATUSES.into_iter())
-    }
-}
-
-/// How bad a job's result is for its build. An abandoned job fails its build.
-fn severity(result: JobResult) -> u8 {
-    match result {
-        JobResult::Skipped => 0,
-        JobResult::Succeeded => 1,
-        JobResult::SucceededWithIssues => 2,
-        JobResult::Canceled => 3,
-        JobResult::Failed | JobResult::Abandoned => 4,
+    pub(crate) fn values(&self) -> impl DoubleEndedIterator<Item = &Build> {
+        self.by_id.values()
     }
 }
 
 impl Service {
-    pub(crate) fn list_definitions(&self, name: Option<&str>) -> Answer {
-        let wanted = |known: &&KnownDefinition| name.is_none_or(|name| same_name(&known.name, name));
-        Answer::Definitions(self.definitions.by_id.values().filter(wanted).map(|known| known.id).collect())
-    }
-
-    pub(crate) fn get_definition(&self, id: DefinitionId) -> Result<Answer, Refusal> {
-        let known = self.definitions.get(id).ok_or(Refusal::DefinitionNotFound(id))?;
-        Ok(Answer::Definition(known.id))
-    }
-
-    /// Makes a definition. One with the same name keeps its id and gets the new jobs.
-    pub(crate) fn define(&mut self, definition: Definition) -> Result<Answer, Refusal> {
-        let name = checked_name(&definition.name, "definition")?.to_owned();
-        let pool = self.pool_by_name(&definition.pool).map(|pool| pool.id);
-        let pool = pool.ok_or_else(|| Refusal::PoolNameNotFound(definition.pool.clone()))?;
-        if definition.jobs.is_empty() || definition.jobs.len() > MAX_JOBS_OF_BUILD {
-            return Err(Refusal::Invalid(format!("A definition names 1 to {MAX_JOBS_OF_BUILD} jobs.")));
-        }
-        let key = name.to_lowercase();
-        let known = self.definitions.by_name.get(&key).and_then(|id| self.definitions.get(*id));
-        let (id, revision) = match known {
-            Some(known) => (known.id, known.revision.saturating_add(1)),
-            None if self.definitions.by_id.len() >= MAX_DEFINITIONS => {
-                return Err(Refusal::Full { what: "definitions", limit: MAX_DEFINITIONS });
-            }
-            None => (DefinitionId(self.definitions.by_id.len() as u64 + 1), 1),
-        };
-        let jobs = self.known_jobs(definition.jobs);
-        let project_id = self.named_guid("project", &definition.project);
-        let project = definition.project;
-        let name: Arc<str> = name.into();
-        if self.definitions.get(id).is_some_and(|known| known.name != name || known.project != project) {
-            for build in self.builds.by_id.values().filter(|build| build.definition == id) {
-                self.write_rows_of(build);
-            }
-        }
-        let known = KnownDefinition { id, name, project, project_id, pool, revision, jobs };
-        self.definitions.by_name.insert(key, id);
-        self.definitions.by_id.insert(id, known);
-        Ok(Answer::Definition(id))
-    }
-
-    /// The service adds a demand on the agent's version to every job (seen in public payloads).
-    fn known_jobs(&self, templates: Vec<JobTemplate>) -> Arc<[KnownJob]> {
-        let version = Demand::agent_version(&self.settings.minimum_agent_version);
-        let known = |template: JobTemplate| {
-            let mut demands = template.demands;
-            if !demands.iter().any(Demand::is_agent_version) {
-                demands.push(version.clone());
-            }
-            KnownJob {
-                name: template.name.into(),
-                demands: Demands::new(demands),
-                duration: template.duration,
-            }
-        };
-        templates.into_iter().map(known).collect()
-    }
-
-    pub(crate) fn queue_build(&mut self, reference: &DefinitionRef) -> Result<Answer, Refusal> {
-        let id = match reference {
-            DefinitionRef::Id(id) => *id,
-            DefinitionRef::Name(name) => *self
-                .definitions
-                .by_name
-                .get(&name.to_lowercase())
-                .ok_or_else(|| Refusal::DefinitionNameNotFound(name.clone()))?,
-        };
-        let definition = self.definitions.get(id).ok_or(Refusal::DefinitionNotFound(id))?;
-        let (pool, jobs) = (definition.pool, Arc::clone(&definition.jobs));
-        let name = Arc::clone(&definition.name);
-        let count = u32::try_from(jobs.len()).unwrap_or(u32::MAX);
-        if let Err(refusal) = self.check_queueable(pool, &jobs) {
+    pub(crate) fn queue_build(&mut self, draft: BuildDraft) -> Result<Answer, Refusal> {
+        let definition = self.find_definition(draft.project.as_deref(), &draft.definition)?;
+        let (id, what, name) = (definition.id, Arc::clone(&definition.what), Arc::clone(&definition.name));
+        let left_out = left_out(&what, &draft.details.stages_to_skip)?;
+        let count = u32::try_from(what.jobs).unwrap_or(u32::MAX);
+        let refusal = self.check_queueable(&what).err();
+        if let Some(refusal) = refusal {
             let because = refusal.to_string();
             self.tell(|| Fact::BuildRefused { definition: name.to_string(), jobs: count, because });
-            return Err(refusal);
+            let is_failure = matches!(refusal, Refusal::NoAgentSatisfies { .. });
+            if !is_failure || self.settings.switches.queue_time_failure == QueueTimeFailure::Refused {
+                return Err(refusal);
+            }
+            let plan = self.guid();
+            let build = self.insert_build(id, plan, what, draft.details);
+            self.fail_at_once(build, refusal.to_string());
+            return Ok(answer(build, draft.as_run));
         }
         let plan = self.guid();
-        let build = self.insert_build(id, plan);
+        let build = self.insert_build(id, plan, Arc::clone(&what), draft.details);
         self.tell(|| Fact::BuildQueued { build: build.0, definition: name.to_string(), jobs: count });
-        let first = self.numbers.request;
-        for job in &*jobs {
-            self.queue_job(build, plan, pool, job);
-        }
+        self.builds.to_come += what.jobs;
+        let mut queue = Vec::new();
+        let progress = Progress::begin(&what.outline, &left_out, &mut queue);
         if let Some(build) = self.builds.by_id.get_mut(&build) {
-            build.left = jobs.len();
-            build.jobs = first..self.numbers.request;
+            build.progress = progress;
         }
-        Ok(Answer::Build(build))
+        self.queue_jobs(build, &queue);
+        self.complete_build_if_over(build);
+        Ok(answer(build, draft.as_run))
     }
 
     /// Queue-time validation: some agent of the pool, in whatever state, must satisfy each job's
     /// demands (seen in public reports: `No agent found in pool ...`). With one offline agent that does,
     /// the job waits for ever.
-    fn check_queueable(&self, pool: PoolId, jobs: &[KnownJob]) -> Result<(), Refusal> {
-        if self.unfinished() + jobs.len() > MAX_UNFINISHED_REQUESTS {
+    fn check_queueable(&self, what: &Blueprint) -> Result<(), Refusal> {
+        if self.unfinished() + self.builds.to_come + what.jobs > MAX_UNFINISHED_REQUESTS {
             return Err(Refusal::Full { what: "unfinished job requests", limit: MAX_UNFINISHED_REQUESTS });
         }
-        let pool = self.pool(pool)?;
-        let mut last: Option<&Demands> = None;
-        for job in jobs {
-            if last.is_some_and(|last| *last == job.demands) {
-                continue;
+        for phase in &what.phases {
+            let pool = self.pool(phase.pool)?;
+            let mut last: Option<&Demands> = None;
+            for job in &phase.jobs {
+                if last.is_some_and(|last| *last == job.demands) {
+                    continue;
+                }
+                if self.matching_agents(pool, &job.demands).next().is_none() {
+                    let demands = job.demands.texts().collect::<Vec<_>>().join(", ");
+                    return Err(Refusal::NoAgentSatisfies { pool: pool.name.clone(), demands });
+                }
+                last = Some(&job.demands);
             }
-            if self.matching_agents(pool, &job.demands).next().is_none() {
-                let demands = job.demands.texts().collect::<Vec<_>>().join(", ");
-                return Err(Refusal::NoAgentSatisfies { pool: pool.name.clone(), demands });
-            }
-            last = Some(&job.demands);
         }
         Ok(())
     }
 
-    fn insert_build(&mut self, definition: DefinitionId, plan: Uuid) -> BuildId {
+    fn insert_build(
+        &mut self,
+        definition: DefinitionId,
+        plan: Uuid,
+        what: Arc<Blueprint>,
+        details: BuildDetails,
+    ) -> BuildId {
         self.builds.last += 1;
         let id = BuildId(self.builds.last);
         let build = Build {
@@ -297,88 +176,162 @@ impl Service {
             started: None,
             finished: None,
             cancelling: false,
-            jobs: 0..0,
-            left: 0,
-            worst: JobResult::Skipped,
+            progress: Progress::default(),
+            requests: vec![Vec::new(); what.phases.len()],
+            what,
+            details: Box::new(details),
+            failure: None,
         };
         self.builds.by_id.insert(id, build);
         id
     }
 
-    fn queue_job(&mut self, build: BuildId, plan: Uuid, pool: PoolId, job: &KnownJob) {
-        let id = RequestId(self.numbers.request);
+    /// A build that no agent could ever run: it is there, and over.
+    fn fail_at_once(&mut self, id: BuildId, because: String) {
+        let now = self.now;
+        if let Some(build) = self.builds.by_id.get_mut(&id) {
+            build.failure = Some(because);
+            (build.started, build.finished) = (Some(now), Some(now));
+        }
+        self.keep_completed(id);
+    }
+
+    fn queue_jobs(&mut self, build: BuildId, places: &[JobPlace]) {
+        for place in places {
+            self.queue_job(build, *place);
+        }
+    }
+
+    fn queue_job(&mut self, id: BuildId, (phase_number, job_number): JobPlace) {
+        let Some(build) = self.builds.get(id) else { return };
+        let (plan, rank, what) = (build.plan, build.details.priority, Arc::clone(&build.what));
+        let project = self.definitions.get(build.definition).map(|known| known.project_id);
+        let is_public = project.and_then(|project| self.projects.get(project)).is_some_and(|known| known.public);
+        let phase = &what.phases[phase_number];
+        let job = &phase.jobs[job_number];
+        let request = RequestId(self.numbers.request);
         self.numbers.request += 1;
         self.tell(|| Fact::JobRequestQueued {
-            request: id.0,
-            build: build.0,
+            request: request.0,
+            build: id.0,
             job: job.name.to_string(),
-            pool: pool.0,
+            pool: phase.pool.0,
             demands: job.demands.texts().map(str::to_owned).collect(),
         });
-        let request = JobRequest {
-            id,
-            pool,
-            build,
+        let queued = JobRequest {
+            id: request,
+            pool: phase.pool,
+            build: id,
             plan,
             job_id: self.guid(),
+            phase: phase_number,
             name: Arc::clone(&job.name),
             demands: job.demands.clone(),
-            duration: job.duration,
+            duration: job.duration.draw(&mut self.durations),
+            timeout: phase.timeout,
+            cancel_timeout: phase.cancel_timeout.unwrap_or(self.settings.cancel_timeout),
+            timed_out: false,
             priority: 0,
+            rank,
+            tag: if is_public { ParallelismTag::Public } else { ParallelismTag::Private },
             queued: self.now,
             token: None,
             state: State::Queued,
             row: OnceCell::new(),
             shown_agent: None,
         };
-        self.requests.insert(id, request);
-        if let Some(pool) = self.pools.get_mut(&pool) {
-            pool.unfinished.insert(id);
+        self.requests.insert(request, queued);
+        if let Some(pool) = self.pools.get_mut(&phase.pool) {
+            pool.unfinished.insert(request);
         }
-        self.put_in_queue(id);
-    }
-
-    pub(crate) fn get_build(&self, id: BuildId) -> Result<Answer, Refusal> {
-        self.builds.get(id).map(|build| Answer::Build(build.id)).ok_or(Refusal::BuildNotFound(id))
-    }
-
-    pub(crate) fn list_builds(&self, query: &BuildQuery) -> Answer {
-        let wanted = |build: &&Build| {
-            (query.ids.is_empty() || query.ids.contains(&build.id))
-                && (query.definitions.is_empty() || query.definitions.contains(&build.definition))
-                && (query.statuses.is_empty() || query.statuses.contains(&build.status()))
-        };
-        let mut found: Vec<BuildId> =
-            self.builds.by_id.values().filter(wanted).map(|build| build.id).collect();
-        if !query.ascending {
-            found.reverse();
+        self.builds.to_come = self.builds.to_come.saturating_sub(1);
+        if let Some(build) = self.builds.by_id.get_mut(&id) {
+            build.requests[phase_number].push(request);
         }
-        found.truncate(query.top.map_or(usize::MAX, |top| usize::try_from(top).unwrap_or(usize::MAX)));
-        Answer::Builds(found)
+        self.put_in_queue(request);
     }
 
-    /// Cancels what is left of a build. A completed one stays as it is.
-    pub(crate) fn cancel_build(&mut self, id: BuildId) -> Result<Answer, Refusal> {
-        let build = self.builds.by_id.get_mut(&id).ok_or(Refusal::BuildNotFound(id))?;
-        if build.finished.is_none() {
-            build.cancelling = true;
-            for request in build.jobs.clone() {
-                self.cancel(RequestId(request));
-            }
+    pub(crate) fn change_build(
+        &mut self,
+        project: Option<&str>,
+        id: BuildId,
+        change: BuildChange,
+    ) -> Result<Answer, Refusal> {
+        self.get_build(project, id)?;
+        if let Some(build) = self.builds.by_id.get_mut(&id) {
+            build.details.keep_forever = change.keep_forever.unwrap_or(build.details.keep_forever);
+            build.details.number = change.number.or(build.details.number.take());
+        }
+        if change.cancel {
+            self.cancel_jobs(id, None);
         }
         Ok(Answer::Build(id))
     }
 
+    pub(crate) fn cancel_stage(
+        &mut self,
+        project: Option<&str>,
+        id: BuildId,
+        stage: &str,
+    ) -> Result<Answer, Refusal> {
+        let build = self.get_build(project, id)?;
+        let place = build.what.stages.iter().position(|name| same_name(name, stage));
+        let place = place.ok_or_else(|| Refusal::Invalid(format!("The build has no stage {stage}.")))?;
+        self.cancel_jobs(id, Some(place));
+        Ok(Answer::Done)
+    }
+
+    /// Cancels what is left of a build, or of one of its stages. A completed one stays as it is.
+    fn cancel_jobs(&mut self, id: BuildId, stage: Option<usize>) {
+        let Some(build) = self.builds.by_id.get_mut(&id).filter(|build| build.finished.is_none()) else {
+            return;
+        };
+        build.cancelling |= stage.is_none();
+        let mut queue = Vec::new();
+        let what = Arc::clone(&build.what);
+        build.progress.cancel(&what.outline, stage, &mut queue);
+        let phases = stage.map_or(0..what.phases.len(), |stage| what.outline.stages[stage].phases.clone());
+        let requests: Vec<RequestId> = build.requests[phases].iter().flatten().copied().collect();
+        for request in requests {
+            self.cancel(request);
+        }
+        self.queue_jobs(id, &queue);
+        self.complete_build_if_over(id);
+    }
+
+    pub(crate) fn delete_build(&mut self, project: Option<&str>, id: BuildId) -> Result<Answer, Refusal> {
+        let build = self.get_build(project, id)?;
+        if build.finished.is_none() {
+            return Err(Refusal::Invalid(format!("The build {id} is not completed: it cannot be deleted.")));
+        }
+        if build.details.keep_forever {
+            return Err(Refusal::Invalid(format!("The build {id} is kept forever: it cannot be deleted.")));
+        }
+        self.builds.completed.retain(|completed| *completed != id);
+        self.forget_build(id);
+        Ok(Answer::Done)
+    }
+
+    fn forget_build(&mut self, id: BuildId) {
+        if let Some(build) = self.builds.get(id) {
+            self.write_rows_of(build);
+        }
+        self.builds.by_id.remove(&id);
+    }
+
     /// Writes the rows of ended jobs, which tell of build and definition as they were when the job ended.
-    fn write_rows_of(&self, build: &Build) {
-        let jobs = build.jobs.clone().filter_map(|id| self.requests.get(&RequestId(id)));
+    pub(crate) fn write_rows_of(&self, build: &Build) {
+        let jobs = build.requests().filter_map(|id| self.requests.get(&id));
         jobs.filter(|job| job.result().is_some()).for_each(|job| {
             self.row(job);
         });
     }
 
-    /// What people call a build: the day it was queued, and its id.
+    /// What people call a build: the day it was queued, and its id, unless somebody gave it a number.
     pub(crate) fn build_number(&self, build: &Build) -> String {
+        if let Some(number) = &build.details.number {
+            return number.clone();
+        }
         let day = self.date(build.queued).chars().take(10).filter(char::is_ascii_digit).collect::<String>();
         format!("{day}.{}", build.id)
     }
@@ -391,28 +344,53 @@ impl Service {
         }
     }
 
-    /// A job of the build has ended; with the last one the build is completed.
-    pub(crate) fn build_job_finished(&mut self, id: BuildId, result: JobResult) {
-        let now = self.now;
+    /// A job of the build has ended: others may be queued now, and with the last one the build is completed.
+    pub(crate) fn build_job_finished(&mut self, id: BuildId, phase: usize, result: JobResult) {
         let Some(build) = self.builds.by_id.get_mut(&id) else { return };
-        if severity(result) > severity(build.worst) {
-            build.worst = if result == JobResult::Abandoned { JobResult::Failed } else { result };
-        }
-        build.left = build.left.saturating_sub(1);
-        if build.left > 0 {
+        let mut queue = Vec::new();
+        build.progress.job_ended(&build.what.outline, phase, result, &mut queue);
+        self.queue_jobs(id, &queue);
+        self.complete_build_if_over(id);
+    }
+
+    fn complete_build_if_over(&mut self, id: BuildId) {
+        let now = self.now;
+        let Some(build) = self.builds.by_id.get_mut(&id).filter(|build| build.finished.is_none()) else {
             return;
-        }
+        };
+        let Some(result) = build.progress.result() else { return };
         build.finished = Some(now);
-        let worst = build.worst;
+        let never_queued = build.what.jobs.saturating_sub(build.progress.begun());
+        self.builds.to_come = self.builds.to_come.saturating_sub(never_queued);
+        self.keep_completed(id);
+        self.tell(|| Fact::BuildCompleted { build: id.0, result });
+    }
+
+    /// Keeps a completed build, until too many others are.
+    fn keep_completed(&mut self, id: BuildId) {
         self.builds.completed.push_back(id);
         if self.builds.completed.len() > MAX_COMPLETED_BUILDS
             && let Some(oldest) = self.builds.completed.pop_front()
         {
-            if let Some(build) = self.builds.get(oldest) {
-                self.write_rows_of(build);
-            }
-            self.builds.by_id.remove(&oldest);
+            self.forget_build(oldest);
         }
-        self.tell(|| Fact::BuildCompleted { build: id.0, result: worst });
     }
+}
+
+/// The places of the stages that are left out of a build.
+fn left_out(what: &Blueprint, names: &[String]) -> Result<Vec<usize>, Refusal> {
+    let place = |name: &String| {
+        let found = what.stages.iter().position(|stage| same_name(stage, name));
+        found.ok_or_else(|| Refusal::Invalid(format!("The pipeline has no stage {name}.")))
+    };
+    let places = names.iter().map(place).collect::<Result<Vec<_>, _>>()?;
+    if !places.is_empty() && (0..what.stages.len()).all(|stage| places.contains(&stage)) {
+        return Err(Refusal::Invalid("All stages of the pipeline are left out.".to_owned()));
+    }
+    Ok(places)
+}
+
+/// The build, in the words of the area in which it was queued.
+fn answer(build: BuildId, as_run: bool) -> Answer {
+    if as_run { BuildAnswer::Run(build).into() } else { Answer::Build(build) }
 }

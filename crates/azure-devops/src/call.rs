@@ -7,17 +7,22 @@ use std::sync::Arc;
 use model::Fact;
 use model::event::{JobResult, RequestForm};
 use model::scenario::Placeholder;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::builds::{BuildStatus, Definition};
+use crate::builds::{BuildAnswer, BuildCall};
 use crate::capabilities::SystemCapabilities;
 use crate::demands::Demand;
+use crate::faults::Upset;
 use crate::ids::{AgentId, BuildId, DefinitionId, MessageId, PoolId, RequestId, WaiterId};
 use crate::messages::Message;
+use crate::pools::{PoolAnswer, PoolCall, Properties};
+use crate::oauth::{Assertion, IssuedToken, PublicKey};
+use crate::plans::{PlanAnswer, PlanCall};
 use crate::{Refusal, Secret};
 
 /// One call of the protocol.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub enum Call {
     /// `GET pools`, by name or by ids.
     ListPools {
@@ -30,6 +35,8 @@ pub enum Call {
     FindPool(PoolId),
     /// `GET pools/{id}`.
     GetPool(PoolId),
+    /// Whatever else is asked about pools, queues and parallel jobs.
+    Pools(Box<PoolCall>),
     /// `POST pools`, or the control route that also registers placeholders.
     CreatePool {
         /// Its name.
@@ -173,36 +180,84 @@ pub enum Call {
         /// Whether its agent takes no further job.
         agent_shutting_down: bool,
     },
-    /// `GET build/definitions`.
-    ListDefinitions {
-        /// Exactly this name, whatever the case.
-        name: Option<String>,
+    /// `POST messages`: asks an agent, or all of the pool, to update.
+    RefreshAgents {
+        /// The pool.
+        pool: PoolId,
+        /// The agent.
+        agent: Option<AgentId>,
     },
-    /// `GET build/definitions/{id}`.
-    GetDefinition(DefinitionId),
-    /// A control route: makes a definition, or takes the place of the one with the same name.
-    Define(Definition),
-    /// `POST build/builds`.
-    QueueBuild(DefinitionRef),
-    /// `GET build/builds`.
-    ListBuilds(BuildQuery),
-    /// `GET build/builds/{id}`.
-    GetBuild(BuildId),
-    /// `PATCH build/builds/{id}` with `cancelling`.
-    CancelBuild(BuildId),
+    /// `PUT agents/{id}/updates`: how far an update is.
+    SetUpdateState {
+        /// The pool.
+        pool: PoolId,
+        /// The agent.
+        agent: AgentId,
+        /// `currentState`.
+        state: String,
+    },
+    /// `POST oauth2/token`: a token for an assertion whose signature was checked.
+    IssueToken(Box<Assertion>),
+    /// Whatever workers tell and ask about a plan.
+    Plan {
+        /// The plan.
+        plan: Uuid,
+        /// What is asked.
+        call: Box<PlanCall>,
+    },
+    /// Whatever is asked about projects, definitions and builds.
+    Build(BuildCall),
+    /// No client's call: what a fault does to the service.
+    Upset(Upset),
 }
 
-/// Which definition to build.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum DefinitionRef {
-    /// By id.
-    Id(DefinitionId),
-    /// By name, whatever the case.
-    Name(String),
+impl Call {
+    /// Whether a service that has accepted this call may be another than before: a journal has to keep
+    /// those. Polls may: they keep their session alive, and mark what they return. The others only look.
+    ///
+    /// A call that is refused changes nothing.
+    #[must_use]
+    pub fn changes_state(&self) -> bool {
+        match self {
+            Self::ListPools { .. }
+            | Self::FindPool(_)
+            | Self::GetPool(_)
+            | Self::ListAgents { .. }
+            | Self::GetAgent { .. }
+            | Self::ListJobRequests { .. }
+            | Self::GetJobRequest { .. } => false,
+            Self::CreatePool { .. }
+            | Self::RegisterAgent { .. }
+            | Self::ReplaceAgent { .. }
+            | Self::UpdateAgent { .. }
+            | Self::SetUserCapabilities { .. }
+            | Self::RemoveAgent { .. }
+            | Self::OpenSession { .. }
+            | Self::CloseSession { .. }
+            | Self::Poll { .. }
+            | Self::DeleteMessage { .. }
+            | Self::RenewJobRequest { .. }
+            | Self::FinishJobRequest { .. }
+            | Self::CompleteJob { .. }
+            | Self::RefreshAgents { .. }
+            | Self::SetUpdateState { .. }
+            | Self::IssueToken(_)
+            | Self::Upset(_) => true,
+            Self::Plan { call, .. } => call.changes_state(),
+            Self::Build(call) => call.changes_state(),
+            Self::Pools(call) => call.changes_state(),
+        }
+    }
+}
+
+impl From<BuildCall> for Call {
+    fn from(call: BuildCall) -> Self {
+        Self::Build(call)
+    }
 }
 
 /// What to tell of an agent: members are absent unless asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Include {
     /// `includeCapabilities`.
     pub capabilities: bool,
@@ -213,7 +268,7 @@ pub struct Include {
 }
 
 /// What an agent says of itself when it registers.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct AgentDraft {
     /// Its name.
     pub name: Arc<str>,
@@ -225,19 +280,39 @@ pub struct AgentDraft {
     pub enabled: Option<bool>,
     /// What it can do.
     pub capabilities: SystemCapabilities,
+    /// What its users say that it can do; `None` leaves it as it is.
+    pub user_capabilities: Option<BTreeMap<String, String>>,
+    /// How many jobs it says it could run at once; `None` is one.
+    pub max_parallelism: Option<u32>,
+    /// Whatever somebody notes of it.
+    pub properties: Properties,
+    /// What it is known by when it asks for tokens, and what its session's key is wrapped with.
+    pub public_key: Option<Arc<PublicKey>>,
 }
 
 /// What changes about an agent; everything else stays.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct AgentChange {
     /// Whether it takes jobs.
     pub enabled: Option<bool>,
     /// How many jobs it says it could run at once. It is shown, and one job it is.
     pub max_parallelism: Option<u32>,
+    /// Its name.
+    pub name: Option<Arc<str>>,
+    /// Its version.
+    pub version: Option<Arc<str>>,
+    /// What it runs on.
+    pub os_description: Option<Arc<str>>,
+    /// What it says that it can do.
+    pub capabilities: Option<SystemCapabilities>,
+    /// What its users say that it can do.
+    pub user_capabilities: Option<BTreeMap<String, String>>,
+    /// Properties that are added, or get another value.
+    pub properties: Properties,
 }
 
 /// What an agent says of itself when it opens a session.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct SessionDraft {
     /// The machine, or pod.
     pub owner: Arc<str>,
@@ -252,7 +327,7 @@ pub struct SessionDraft {
 }
 
 /// Which job requests of a pool to list. `top` wins over `completed`.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct JobRequestQuery {
     /// `$top`.
     pub top: Option<u32>,
@@ -264,13 +339,20 @@ pub struct JobRequestQuery {
     pub plan: Option<Uuid>,
     /// `jobId`.
     pub job: Option<Uuid>,
+    /// `scopeId`: the project of a queue's requests.
+    pub scope: Option<Uuid>,
+    /// `continuationToken`: the row that the page begins with. It counts with `top` only.
+    pub from: Option<RequestId>,
+    /// No client's wish: a fault has the rows run the other way round.
+    pub reversed: bool,
 }
 
 impl JobRequestQuery {
     /// The form that the log knows this query by.
     #[must_use]
     pub fn form(&self) -> RequestForm {
-        if !self.agents.is_empty() || self.plan.is_some() || self.job.is_some() {
+        let narrowed = self.plan.is_some() || self.job.is_some() || self.scope.is_some();
+        if narrowed || !self.agents.is_empty() {
             RequestForm::Filtered
         } else if self.top.is_some() {
             RequestForm::Top
@@ -282,21 +364,6 @@ impl JobRequestQuery {
     }
 }
 
-/// Which builds to list.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct BuildQuery {
-    /// `buildIds`; all of them if empty.
-    pub ids: Vec<BuildId>,
-    /// `definitions`; all of them if empty.
-    pub definitions: Vec<DefinitionId>,
-    /// `statusFilter`; any if empty.
-    pub statuses: Vec<BuildStatus>,
-    /// `$top`.
-    pub top: Option<u32>,
-    /// The earliest first; otherwise the latest.
-    pub ascending: bool,
-}
-
 /// What the service answers. Ids stand for what [`crate::Service::encode`] writes out.
 #[derive(Debug, Clone)]
 pub enum Answer {
@@ -304,12 +371,20 @@ pub enum Answer {
     Done,
     /// A poll that ended without a message: 202 with an empty body.
     NoMessage,
+    /// A token for an agent.
+    Token(Box<IssuedToken>),
+    /// What was asked about a plan.
+    Plan(Uuid, Box<PlanAnswer>),
     /// An object without members.
     Empty,
     /// Pools.
     Pools(Vec<PoolId>),
     /// A pool.
     Pool(PoolId),
+    /// What was asked about pools, queues and parallel jobs.
+    OfPools(PoolAnswer),
+    /// A page, after which the list goes on: the token says where.
+    Continued(Box<Answer>, u64),
     /// Agents.
     Agents(Vec<AgentId>, Include),
     /// An agent.
@@ -330,6 +405,28 @@ pub enum Answer {
     Builds(Vec<BuildId>),
     /// A build.
     Build(BuildId),
+    /// What was asked about projects, definitions and builds beside these.
+    OfBuilds(BuildAnswer),
+}
+
+impl Answer {
+    /// The same as a page, if there is a next one.
+    pub(crate) fn continued(self, next: Option<u64>) -> Self {
+        match next {
+            Some(token) => Self::Continued(Box::new(self), token),
+            None => self,
+        }
+    }
+
+    /// The token with which the next page is asked for, if the list goes on.
+    #[must_use]
+    pub fn continuation(&self) -> Option<u64> {
+        match self {
+            Self::Continued(_, token) => Some(*token),
+            Self::JobRequests(list) => list.next.map(|next| next.0),
+            _ => None,
+        }
+    }
 }
 
 /// Rows of a pool's job requests.
@@ -339,6 +436,8 @@ pub struct JobRequestList {
     pub rows: Vec<RequestId>,
     /// Whether the rows tell which agents match.
     pub matched_agents: bool,
+    /// With which row the next page begins.
+    pub next: Option<RequestId>,
 }
 
 /// A reply to a call.
@@ -378,6 +477,8 @@ impl Effects {
 pub enum Caller {
     /// The owner of a personal access token: may do everything.
     Owner,
+    /// An agent, by a token that it was issued.
+    Listener(AgentId),
     /// A running job, by the token in its message.
     Job(RequestId),
 }
@@ -394,16 +495,27 @@ impl Caller {
                 Call::RenewJobRequest { request, .. } | Call::FinishJobRequest { request, .. },
             ) => own == *request,
             (Self::Job(own), Call::CompleteJob { request, .. }) => own == *request,
+            (Self::Listener(own), Call::OpenSession { draft, .. }) => own == draft.agent,
+            (Self::Listener(own), Call::SetUpdateState { agent, .. }) => own == *agent,
             (
-                Self::Job(_),
-                Call::GetJobRequest { .. }
-                | Call::ListDefinitions { .. }
-                | Call::GetDefinition(_)
-                | Call::QueueBuild(_)
-                | Call::ListBuilds(_)
-                | Call::GetBuild(_),
+                Self::Listener(_),
+                Call::ListPools { .. }
+                | Call::FindPool(_)
+                | Call::GetPool(_)
+                | Call::ListAgents { .. }
+                | Call::GetAgent { .. }
+                | Call::CloseSession { .. }
+                | Call::Poll { .. }
+                | Call::DeleteMessage { .. }
+                | Call::ListJobRequests { .. }
+                | Call::GetJobRequest { .. }
+                | Call::RenewJobRequest { .. }
+                | Call::FinishJobRequest { .. },
             ) => true,
-            (Self::Job(_), _) => false,
+            (Self::Job(_), Call::GetJobRequest { .. } | Call::Plan { .. }) => true,
+            (Self::Job(_), Call::Build(call)) => call.is_open_to_jobs(),
+            (Self::Job(_), Call::Pools(call)) => call.is_open_to_jobs(),
+            (Self::Listener(_) | Self::Job(_), _) => false,
         }
     }
 }

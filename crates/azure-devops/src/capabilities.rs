@@ -6,6 +6,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
 use crate::demands::{AGENT_VERSION, Demand};
 
 /// What an agent tells: what it shares with others, and what is its own.
@@ -93,6 +95,19 @@ impl SystemCapabilities {
     }
 }
 
+/// As names and values: who shares what with whom is not kept.
+impl Serialize for SystemCapabilities {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.all().serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for SystemCapabilities {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        BTreeMap::<String, String>::deserialize(deserializer).map(Self::from)
+    }
+}
+
 impl PartialEq for SystemCapabilities {
     fn eq(&self, other: &Self) -> bool {
         self.all() == other.all()
@@ -115,7 +130,7 @@ const AGENT_NAME: &str = "agent.name";
 
 /// What an agent can do, ready to be compared: the union of what the service computes, what the agent tells,
 /// and what its users add; what comes later counts.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Capabilities {
     name: Arc<str>,
     version: Arc<str>,

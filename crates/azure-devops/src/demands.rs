@@ -11,8 +11,11 @@ use std::ops::Deref;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 /// One demand, kept as it was written: KEDA compares the whole text.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub struct Demand {
     text: String,
     name: String,
@@ -89,6 +92,20 @@ impl Demand {
     }
 }
 
+impl From<Demand> for String {
+    fn from(demand: Demand) -> Self {
+        demand.text
+    }
+}
+
+impl TryFrom<String> for Demand {
+    type Error = NotADemand;
+
+    fn try_from(text: String) -> Result<Self, NotADemand> {
+        text.parse()
+    }
+}
+
 impl fmt::Display for Demand {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
@@ -96,7 +113,7 @@ impl fmt::Display for Demand {
 }
 
 /// All demands of a job. Jobs of one definition share them.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Demands(Arc<[Demand]>);
 
 impl Ord for Demands {

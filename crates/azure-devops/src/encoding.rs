@@ -3,36 +3,42 @@
 //! Rows of job requests are kept as bytes and spliced: KEDA and every agent
 //! read the same rows again and again, and they change only when a request does.
 
+mod builds;
 mod objects;
+mod pools;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use model::Instant;
 use model::event::JobResult;
 use serde::Serialize;
 use uuid::Uuid;
 
 use self::objects::{
-    AgentObject, AgentReference, BuildDefinition, BuildObject, DefinitionObject, JobData, JobRequestObject,
-    Link, LinkedReference, Links, PlanReference, PoolObject, PoolReference, ProjectReference, QueueReference,
-    SessionObject,
+    AgentAuthorization, AgentObject, AgentReference, JobData, JobRequestObject,
+    Link, LinkedReference, Links, PendingUpdateObject, QueueReference,
+    SessionObject, TokenObject,
 };
 use crate::Service;
 use crate::agents::Agent;
-use crate::builds::{Build, KnownDefinition};
+use crate::builds::{Build, DEFAULT_STAGE, KnownDefinition};
 use crate::call::{Answer, Include, JobRequestList};
 use crate::demands::Demands;
-use crate::ids::{AgentId, BuildId, DefinitionId, PoolId, RequestId};
+use crate::ids::{AgentId, BuildId, RequestId};
 use crate::job_requests::{JobRequest, ShownAgent};
 use crate::messages::{Message, MessageContent};
-use crate::pools::{Matches, Pool};
-use crate::wire::{self, CancelMessage, Endpoint, JobMessage, MessageEnvelope, Named, Variable};
+use crate::pools::{Matches, PropertyFilter};
+use crate::wire::{
+    self, CancelMessage, Endpoint, JobMessage, MessageEnvelope, Named, RefreshMessage, Variable,
+};
 
 /// Azure DevOps' own service, which owns every job request (seen in public payloads).
 const SERVICE_OWNER: &str = "00025394-6065-48ca-87d9-7f5672854ef7";
+/// How long an agent may take to update itself (ChristopherHX/runner.server, AgentRefreshMessage.cs: an agent that gets
+/// none takes five minutes).
+const UPDATE_TIMEOUT: model::Millis = model::Millis::minutes(5);
 /// From version 8 on a plan's jobs end by an event; the real service is at 9 or later.
-const PLAN_VERSION: u32 = 9;
+pub(crate) const PLAN_VERSION: u32 = 9;
 
 impl Service {
     /// Writes an answer's JSON to the end of `out`. Answers without a body write nothing.
@@ -42,9 +48,22 @@ impl Service {
     pub fn encode(&self, answer: &Answer, out: &mut Vec<u8>) {
         match answer {
             Answer::Done | Answer::NoMessage => {}
+            Answer::Token(issued) => write(
+                out,
+                &TokenObject {
+                    access_token: issued.token.expose(),
+                    token_type: "JWT",
+                    expires_in: issued.expires_in,
+                },
+            ),
+            Answer::Plan(plan, answer) => self.write_plan_answer(*plan, answer, out),
             Answer::Empty => out.extend_from_slice(b"{}"),
-            Answer::Pools(ids) => write_list(out, ids, |id, out| self.write_pool(*id, out)),
-            Answer::Pool(id) => self.write_pool(*id, out),
+            Answer::Pools(ids) => {
+                write_list(out, ids, |id, out| self.write_pool(*id, &PropertyFilter::default(), out));
+            }
+            Answer::Pool(id) => self.write_pool(*id, &PropertyFilter::default(), out),
+            Answer::OfPools(answer) => self.write_pool_answer(answer, out),
+            Answer::Continued(page, _) => self.encode(page, out),
             Answer::Agents(ids, include) => {
                 write_list(out, ids, |id, out| self.write_agent(*id, *include, out));
             }
@@ -57,34 +76,7 @@ impl Service {
             Answer::Definition(id) => self.write_definition(*id, out),
             Answer::Builds(ids) => write_list(out, ids, |id, out| self.write_build(*id, out)),
             Answer::Build(id) => self.write_build(*id, out),
-        }
-    }
-
-    fn write_pool(&self, id: PoolId, out: &mut Vec<u8>) {
-        let Some(pool) = self.pools.get(&id) else { return };
-        write(
-            out,
-            &PoolObject {
-                created_on: self.date(pool.created),
-                auto_provision: true,
-                auto_update: true,
-                auto_size: true,
-                properties: BTreeMap::new(),
-                reference: self.pool_reference(pool),
-            },
-        );
-    }
-
-    fn pool_reference<'a>(&self, pool: &'a Pool) -> PoolReference<'a> {
-        PoolReference {
-            id: pool.id.0,
-            scope: self.instance_id(),
-            name: &pool.name,
-            is_hosted: false,
-            pool_type: "automation",
-            size: pool.agents.len(),
-            is_legacy: false,
-            options: "none",
+            Answer::OfBuilds(answer) => self.write_build_answer(answer, out),
         }
     }
 
@@ -136,6 +128,13 @@ impl Service {
             &AgentObject {
                 reference: self.agent_object(&shown),
                 max_parallelism: agent.max_parallelism,
+                authorization: self.agent_authorization(agent),
+                pending_update: agent.pending_update.as_deref().map(|update| PendingUpdateObject {
+                    request_time: self.date(update.requested),
+                    source_version: update.source,
+                    target_version: update.target,
+                    current_state: update.state.as_deref(),
+                }),
                 created_on: self.date(agent.created),
                 status_changed_on: self.date(agent.status_changed),
                 user_capabilities: capabilities
@@ -172,16 +171,45 @@ impl Service {
         );
     }
 
+    /// Told only to agents that registered with a key.
+    fn agent_authorization<'a>(&self, agent: &'a Agent) -> Option<AgentAuthorization<'a>> {
+        let public_key = agent.key.as_deref().filter(|_| self.settings.switches.agent_authorization)?;
+        Some(AgentAuthorization {
+            client_id: self.client_of_agent(agent.id),
+            authorization_url: self.authorization_url(),
+            public_key,
+        })
+    }
+
     fn write_message(&self, message: Message, out: &mut Vec<u8>) {
-        let Some(job) = self.requests.get(&message.content.request()) else { return };
-        let (kind, body) = match message.content {
-            MessageContent::Job { .. } => (wire::JOB_MESSAGE, text(&self.job_message(job))),
-            MessageContent::Cancel { .. } => {
-                let timeout = time_span(self.settings.cancel_timeout);
-                (wire::CANCEL_MESSAGE, text(&CancelMessage { job_id: job.job_id, timeout }))
-            }
+        let write_envelope = |kind: &str, body: String, out: &mut Vec<u8>| {
+            let (message_id, message_type) = (message.id.0, kind.to_owned());
+            write(out, &MessageEnvelope { message_id, message_type, iv: None, body });
         };
-        write(out, &MessageEnvelope { message_id: message.id.0, message_type: kind.to_owned(), body });
+        let request = message.content.request();
+        let job = request.and_then(|request| self.requests.get(&request));
+        match (message.content, job) {
+            (MessageContent::Job { .. }, Some(job)) => {
+                write_envelope(wire::JOB_MESSAGE, text(&self.job_message(job)), out);
+            }
+            (MessageContent::Cancel { .. }, Some(job)) => {
+                let timeout = time_span(job.cancel_timeout);
+                write_envelope(
+                    wire::CANCEL_MESSAGE,
+                    text(&CancelMessage { job_id: job.job_id, timeout }),
+                    out,
+                );
+            }
+            (MessageContent::Refresh { agent, target }, _) => {
+                let body = RefreshMessage {
+                    agent_id: agent.0,
+                    timeout: time_span(UPDATE_TIMEOUT),
+                    target_version: target.to_string(),
+                };
+                write_envelope(wire::REFRESH_MESSAGE, text(&body), out);
+            }
+            (MessageContent::Job { .. } | MessageContent::Cancel { .. }, None) => {}
+        }
     }
 
     /// What the real agent needs (its L1 tests and JobRunner.cs), without steps and without a checkout.
@@ -189,7 +217,7 @@ impl Service {
         let build = self.builds.get(job.build);
         let definition = build.and_then(|build| self.definitions.get(build.definition));
         let project = definition.map(|definition| definition.project_id).unwrap_or_default();
-        let named = |id: u64, name: &str| Named { id, name: name.to_owned() };
+        let named = |id: u64, name: &str| Named { links: BTreeMap::new(), id, name: name.to_owned() };
         let token = job.secret().map(|token| token.expose().to_owned()).unwrap_or_default();
         JobMessage {
             message_type: wire::JOB_MESSAGE.to_owned(),
@@ -204,17 +232,25 @@ impl Service {
                 owner: build
                     .map_or_else(|| named(0, ""), |build| named(build.id.0, &self.build_number(build))),
             },
-            timeline: wire::Timeline { id: job.plan, change_id: 1 },
+            timeline: wire::Timeline { id: job.plan, change_id: 1, location: None },
             job_id: job.job_id,
             job_name: job.name.to_string(),
             job_display_name: job.name.to_string(),
+            job_container: None,
             request_id: job.id.0,
+            locked_until: wire::never(),
+            workspace: BTreeMap::new(),
             variables: self.job_variables(job, build, definition),
             resources: wire::Resources {
                 endpoints: vec![Endpoint {
                     name: wire::SYSTEM_CONNECTION.to_owned(),
                     url: format!("{}/", self.settings.url),
+                    is_shared: false,
                     is_ready: true,
+                    data: BTreeMap::from([
+                        ("ServerId".to_owned(), self.instance_id().to_string()),
+                        ("ServerName".to_owned(), self.settings.name.clone()),
+                    ]),
                     authorization: wire::Authorization {
                         scheme: "OAuth".to_owned(),
                         parameters: BTreeMap::from([("AccessToken".to_owned(), token)]),
@@ -263,7 +299,12 @@ impl Service {
             ("build.syncSources", "false".to_owned()),
             (wire::DURATION_VARIABLE, job.duration.0.to_string()),
         ];
-        variables.into_iter().map(|(name, value)| (name.to_owned(), Variable { value })).collect()
+        let variable = |(name, value): (&str, String)| {
+            // What the service itself says cannot be changed by steps.
+            let is_read_only = name.starts_with("system");
+            (name.to_owned(), Variable { value, is_read_only })
+        };
+        variables.into_iter().map(variable).collect()
     }
 
     fn write_job_requests(&self, list: &JobRequestList, out: &mut Vec<u8>) {
@@ -335,18 +376,29 @@ impl Service {
                 reserved_agent: shown.as_ref().map(|agent| self.agent_object(agent)),
                 definition: definition.map(|known| self.definition_reference(known)),
                 owner: build.map(|build| self.owner_reference(build, definition)),
-                data: JobData { parallelism_tag: "Private", is_scheduled_key: "False" },
+                data: JobData { parallelism_tag: job.tag.as_str(), is_scheduled_key: "False" },
                 pool_id: job.pool.0,
-                orchestration_id: format!(
-                    "{}.{}.__default",
-                    job.plan,
-                    job.name.to_lowercase().replace(' ', "_")
-                ),
+                orchestration_id: self.orchestration_id(job, build),
                 priority: job.priority,
             },
         );
         out.pop();
         out
+    }
+
+    /// What the orchestration calls a job: its plan, its stage unless the pipeline names none, its phase,
+    /// and which of the phase's jobs it is.
+    fn orchestration_id(&self, job: &JobRequest, build: Option<&Build>) -> String {
+        let phase = build.and_then(|build| Some((build, build.what.phases.get(job.phase)?)));
+        let Some((build, phase)) = phase else { return format!("{}.__default", job.plan) };
+        let leg = builds::leg(job, phase.jobs.len());
+        let phase_name = phase.name.to_lowercase().replace(' ', "_");
+        let stage = &*build.what.stages[build.what.outline.phases[job.phase].stage];
+        if stage == DEFAULT_STAGE {
+            format!("{}.{phase_name}.{leg}", job.plan)
+        } else {
+            format!("{}.{}.{phase_name}.{leg}", job.plan, stage.to_lowercase())
+        }
     }
 
     fn definition_reference<'a>(&self, definition: &'a KnownDefinition) -> LinkedReference<'a> {
@@ -379,95 +431,27 @@ impl Service {
         }
     }
 
-    fn project_reference<'a>(&self, definition: &'a KnownDefinition) -> ProjectReference<'a> {
-        ProjectReference {
-            id: definition.project_id,
-            name: &definition.project,
-            url: format!("{}/_apis/projects/{}", self.settings.url, definition.project_id),
-            state: "wellFormed",
-            visibility: "private",
-        }
-    }
-
     fn queue_reference<'a>(&'a self, definition: &KnownDefinition) -> Option<QueueReference<'a>> {
         let pool = self.pools.get(&definition.pool)?;
-        // Queues are not modelled: a project's queue has its pool's id and name.
-        Some(QueueReference { id: pool.id.0, name: &pool.name, pool: self.pool_reference(pool) })
-    }
-
-    fn write_definition(&self, id: DefinitionId, out: &mut Vec<u8>) {
-        let Some(known) = self.definitions.get(id) else { return };
-        let reference = self.definition_reference(known);
-        write(
-            out,
-            &DefinitionObject {
-                url: reference.links.this.href.clone(),
-                links: reference.links,
-                id: id.0,
-                name: &known.name,
-                path: "\\",
-                kind: "build",
-                queue_status: "enabled",
-                revision: known.revision,
-                project: self.project_reference(known),
-                queue: self.queue_reference(known),
-            },
-        );
-    }
-
-    fn write_build(&self, id: BuildId, out: &mut Vec<u8>) {
-        let Some(build) = self.builds.get(id) else { return };
-        let Some(definition) = self.definitions.get(build.definition) else { return };
-        let owner = self.owner_reference(build, Some(definition));
-        let date = |instant: Instant| self.date(instant);
-        write(
-            out,
-            &BuildObject {
-                url: owner.links.this.href.clone(),
-                links: owner.links,
-                id: id.0,
-                build_number: self.build_number(build),
-                status: build.status(),
-                result: build.result().map(build_result),
-                queue_time: date(build.queued),
-                start_time: build.started.map(date),
-                finish_time: build.finished.map(date),
-                last_changed_date: date(build.finished.or(build.started).unwrap_or(build.queued)),
-                definition: BuildDefinition {
-                    id: definition.id.0,
-                    name: &definition.name,
-                    url: self.definition_reference(definition).links.this.href,
-                    path: "\\",
-                    kind: "build",
-                    queue_status: "enabled",
-                    project: self.project_reference(definition),
-                },
-                project: self.project_reference(definition),
-                uri: build_uri(id),
-                source_branch: "refs/heads/main",
-                queue: self.queue_reference(definition),
-                priority: "normal",
-                reason: "manual",
-                orchestration_plan: PlanReference { plan_id: build.plan },
-                plans: [PlanReference { plan_id: build.plan }],
-                keep_forever: false,
-                tags: [],
-                validation_results: [],
-            },
-        );
+        // A project whose pool it is not has no queue to it: then the pool stands for one.
+        let (id, name) = match self.queue_of(definition.project_id, definition.pool) {
+            Some(queue) => (queue.id.0, &*queue.name),
+            None => (pool.id.0, &*pool.name),
+        };
+        Some(QueueReference { id, name, pool: self.pool_reference(pool) })
     }
 }
 
-const PLAN_TYPE: &str = "Build";
+pub(crate) const PLAN_TYPE: &str = "Build";
 /// A row with one demand and a reserved agent has about this many bytes.
 const ROW_CAPACITY: usize = 1_600;
 
-fn build_uri(build: BuildId) -> String {
+pub(crate) fn build_uri(build: BuildId) -> String {
     format!("vstfs:///Build/Build/{build}")
 }
 
 /// How the wire names a build's result.
-fn build_result(result: JobResult) -> &'static str {
+pub(crate) fn build_result(result: JobResult) -> &'static str {
     match result {
         JobResult::Succeeded | JobResult::Skipped => "succeeded",
         JobResult::SucceededWithIssues => "partiallySucceeded",
@@ -482,7 +466,7 @@ fn time_span(span: model::Millis) -> String {
     format!("{:02}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60)
 }
 
-fn write(out: &mut Vec<u8>, object: &impl Serialize) {
+pub(crate) fn write(out: &mut Vec<u8>, object: &impl Serialize) {
     serde_json::to_writer(out, object).expect("texts, numbers and lists of them are JSON");
 }
 
@@ -491,7 +475,7 @@ fn text(object: &impl Serialize) -> String {
 }
 
 /// Writes `{"count":N,"value":[...]}`.
-fn write_list<T>(out: &mut Vec<u8>, items: &[T], mut item: impl FnMut(&T, &mut Vec<u8>)) {
+pub(crate) fn write_list<T>(out: &mut Vec<u8>, items: &[T], mut item: impl FnMut(&T, &mut Vec<u8>)) {
     out.extend_from_slice(format!("{{\"count\":{},\"value\":[", items.len()).as_bytes());
     for (position, one) in items.iter().enumerate() {
         if position > 0 {

@@ -7,7 +7,7 @@
 
 use serde::Serialize;
 
-use crate::ids::{AgentId, BuildId, DefinitionId, MessageId, PoolId, RequestId};
+use crate::ids::{AgentId, BuildId, DefinitionId, MessageId, PoolId, QueueId, RequestId};
 
 /// A refused call.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -70,9 +70,33 @@ pub enum Refusal {
     /// No such plan.
     #[error("No orchestration plan found with identifier {0}.")]
     PlanNotFound(uuid::Uuid),
+    /// Nobody asked the agent to update.
+    #[error("There is no pending update for agent {0}.")]
+    NoPendingUpdate(AgentId),
+    /// An agent's assertion is not good for a token; why.
+    #[error("{0}")]
+    InvalidClient(String),
+    /// The token is another plan's.
+    #[error("Access denied. The token does not open orchestration plan {0}.")]
+    PlanSecurity(uuid::Uuid),
+    /// The plan has no such timeline.
+    #[error("No timeline found with identifier {0}.")]
+    TimelineNotFound(uuid::Uuid),
+    /// The plan has that timeline already.
+    #[error("A timeline with identifier {0} already exists.")]
+    TimelineExists(uuid::Uuid),
+    /// The plan has no such log.
+    #[error("No log found with identifier {0}.")]
+    LogNotFound(u64),
+    /// No task with that id is kept here.
+    #[error("No task definition found with identifier {0}.")]
+    TaskDefinitionNotFound(String),
     /// No such build.
     #[error("The requested build {0} could not be found.")]
     BuildNotFound(BuildId),
+    /// No build of the definition is completed, or none of the branch.
+    #[error("No completed builds were found for pipeline {0}.")]
+    NoBuildOf(DefinitionId),
     /// No such definition.
     #[error("Definition {0} could not be found.")]
     DefinitionNotFound(DefinitionId),
@@ -87,6 +111,53 @@ pub enum Refusal {
         /// The demands, comma-separated.
         demands: String,
     },
+    /// No such project.
+    #[error(
+        "TF200016: The following project does not exist: {0}. Verify that the name of the project is correct and \
+         that the project exists on the specified Azure DevOps Server."
+    )]
+    ProjectNotFound(String),
+    /// No such queue.
+    #[error("No agent queue found with identifier {0}.")]
+    QueueNotFound(QueueId),
+    /// The project has a queue of that name.
+    #[error("An agent queue with name {0} already exists.")]
+    QueueExists(String),
+    /// The pool cannot go while something is in it or leads to it.
+    #[error("The agent pool {pool} cannot be deleted because it is in use by {by}.")]
+    PoolInUse {
+        /// The pool's name.
+        pool: String,
+        /// What uses it.
+        by: &'static str,
+    },
+    /// The list has no such row any more.
+    #[error("The continuation token {0} is not valid.")]
+    BadContinuation(u64),
+    /// No server of today knows this version.
+    #[error(
+        "The requested REST API version of {asked} is out of range for this server. The latest REST API version \
+         this server supports is {latest}."
+    )]
+    VersionOutOfRange {
+        /// As it was asked for.
+        asked: String,
+        /// The latest one.
+        latest: &'static str,
+    },
+    /// The resource is a preview in this version, and the caller does not say that it knows.
+    #[error(
+        "The requested version \"{0}\" of the resource is under preview. The -preview flag must be supplied in the \
+         api-version for such requests. For example: \"{0}-preview\""
+    )]
+    VersionInPreview(String),
+    /// A write has to name a version.
+    #[error(
+        "No api-version was supplied for the \"{0}\" request. The version must be supplied either as part of the \
+         Accept header (e.g. \"application/json; api-version=1.0\") or as a query parameter (e.g. \
+         \"?api-version=1.0\")."
+    )]
+    VersionNotSpecified(String),
     /// The call cannot be understood.
     #[error("{0}")]
     Invalid(String),
@@ -113,6 +184,9 @@ pub enum Refusal {
     /// The body did not arrive in time.
     #[error("The request body did not arrive in time.")]
     TooSlow,
+    /// The call may have been done or not: what happens here cannot be written down at the moment.
+    #[error("Poolproof cannot keep its state: the disk is full or fails.")]
+    NotKept,
 }
 
 impl Refusal {
@@ -120,28 +194,45 @@ impl Refusal {
     #[must_use]
     pub fn status(&self) -> u16 {
         match self {
-            Self::Invalid(_) | Self::NoAgentSatisfies { .. } => 400,
+            Self::InvalidClient(_)
+            | Self::Invalid(_)
+            | Self::NoAgentSatisfies { .. }
+            | Self::BadContinuation(_)
+            | Self::VersionOutOfRange { .. }
+            | Self::VersionInPreview(_)
+            | Self::VersionNotSpecified(_) => 400,
             Self::Unauthorized => 401,
             // runner.server answers 403 for a dead session; 404 is also seen.
-            Self::AccessDenied | Self::SessionExpired(_) => 403,
+            Self::AccessDenied | Self::SessionExpired(_) | Self::PlanSecurity(_) => 403,
             Self::PoolNotFound(_)
             | Self::PoolNameNotFound(_)
             | Self::AgentNotFound(_)
             | Self::MessageNotFound(_)
             | Self::JobNotFound(_)
             | Self::PlanNotFound(_)
+            | Self::TimelineNotFound(_)
+            | Self::NoPendingUpdate(_)
+            | Self::LogNotFound(_)
+            | Self::TaskDefinitionNotFound(_)
             | Self::BuildNotFound(_)
+            | Self::NoBuildOf(_)
             | Self::DefinitionNotFound(_)
             | Self::DefinitionNameNotFound(_)
+            | Self::ProjectNotFound(_)
+            | Self::QueueNotFound(_)
             | Self::NothingHere(_) => 404,
             Self::TooSlow => 408,
             Self::PoolExists(_)
+            | Self::PoolInUse { .. }
+            | Self::QueueExists(_)
             | Self::AgentExists { .. }
             | Self::JobStillRunning { .. }
             | Self::SessionConflict { .. }
+            | Self::TimelineExists(_)
             | Self::JobTokenExpired(_) => 409,
             Self::TooLarge(_) => 413,
             Self::NotModelled { .. } => 501,
+            Self::NotKept => 503,
             Self::Full { .. } => 507,
         }
     }
@@ -163,15 +254,31 @@ impl Refusal {
             Self::JobNotFound(_) => "TaskAgentJobNotFoundException",
             Self::JobTokenExpired(_) => "TaskAgentJobTokenExpiredException",
             Self::PlanNotFound(_) => "TaskOrchestrationPlanNotFoundException",
-            Self::BuildNotFound(_) => "BuildNotFoundException",
+            Self::NoPendingUpdate(_) => "TaskAgentPendingUpdateNotFoundException",
+            Self::InvalidClient(_) => "invalid_client",
+            Self::PlanSecurity(_) => "TaskOrchestrationPlanSecurityException",
+            Self::TimelineNotFound(_) => "TimelineNotFoundException",
+            Self::TimelineExists(_) => "TimelineExistsException",
+            Self::LogNotFound(_) => "TaskOrchestrationPlanLogNotFoundException",
+            Self::TaskDefinitionNotFound(_) => "TaskDefinitionNotFoundException",
+            Self::BuildNotFound(_) | Self::NoBuildOf(_) => "BuildNotFoundException",
             Self::DefinitionNotFound(_) | Self::DefinitionNameNotFound(_) => "DefinitionNotFoundException",
             Self::NoAgentSatisfies { .. } => "BuildRequestValidationFailedException",
+            Self::ProjectNotFound(_) => "ProjectDoesNotExistWithNameException",
+            Self::QueueNotFound(_) => "TaskAgentQueueNotFoundException",
+            Self::QueueExists(_) => "TaskAgentQueueExistsException",
+            Self::PoolInUse { .. } => "InvalidOperationException",
+            Self::BadContinuation(_) => "InvalidContinuationTokenException",
+            Self::VersionOutOfRange { .. } => "VssVersionOutOfRangeException",
+            Self::VersionInPreview(_) => "VssInvalidPreviewVersionException",
+            Self::VersionNotSpecified(_) => "VssVersionNotSpecifiedException",
             Self::Invalid(_) => "InvalidRequestException",
             Self::Full { .. } => "RequestBlockedException",
             Self::NothingHere(_) => "VssResourceNotFoundException",
             Self::NotModelled { .. } => "NotImplementedException",
             Self::TooLarge(_) => "RequestContentTooLargeException",
             Self::TooSlow => "RequestTimeoutException",
+            Self::NotKept => "VssServiceResponseException",
         }
     }
 
@@ -182,6 +289,11 @@ impl Refusal {
     #[must_use]
     pub fn body(&self) -> Vec<u8> {
         let key = self.type_key();
+        if let Self::InvalidClient(description) = self {
+            // The token end point speaks OAuth (RFC 6749, 5.2).
+            let body = serde_json::json!({ "error": key, "error_description": description });
+            return body.to_string().into_bytes();
+        }
         let body = ErrorBody {
             id: "1",
             inner_exception: (),

@@ -48,6 +48,8 @@ ids! {
     BuildId,
     /// A definition's id.
     DefinitionId,
+    /// A queue's id.
+    QueueId,
     /// A long poll that waits for its answer.
     WaiterId,
 }

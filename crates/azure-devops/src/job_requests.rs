@@ -13,18 +13,21 @@ use std::sync::Arc;
 
 use model::event::{JobResult, RequestForm, ScalerRow};
 use model::{Fact, Instant, Millis};
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::builds::BuildPriority;
 use crate::call::{Answer, JobRequestList, JobRequestQuery};
 use crate::demands::Demands;
 use crate::ids::{AgentId, BuildId, MessageId, PoolId, RequestId};
 use crate::limits::{MAX_FINISHED_REQUESTS, MAX_ROWS_WITH_TOP};
 use crate::messages::MessageContent;
+use crate::parallel::ParallelismTag;
 use crate::service::Timer;
 use crate::{Refusal, RowOrder, Secret, Service};
 
 /// A job request.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct JobRequest {
     pub(crate) id: RequestId,
     pub(crate) pool: PoolId,
@@ -33,7 +36,19 @@ pub(crate) struct JobRequest {
     pub(crate) job_id: Uuid,
     pub(crate) name: Arc<str>,
     pub(crate) demands: Demands,
+    /// Which of the organisation's limits it counts against.
+    pub(crate) tag: ParallelismTag,
     pub(crate) duration: Millis,
+    /// The place of its phase among its build's.
+    pub(crate) phase: usize,
+    /// How long it may run from when its agent took it.
+    pub(crate) timeout: Option<Millis>,
+    /// How long it may go on once it is cancelled.
+    pub(crate) cancel_timeout: Millis,
+    /// Whether it was cancelled because it ran too long.
+    pub(crate) timed_out: bool,
+    /// How urgent its build is.
+    pub(crate) rank: BuildPriority,
     pub(crate) priority: u32,
     pub(crate) queued: Instant,
     /// What makes the token that its message carries a secret; a new one with each assignment.
@@ -41,13 +56,14 @@ pub(crate) struct JobRequest {
     pub(crate) state: State,
     /// Its JSON without `matchedAgents` and without the closing brace, once somebody asked. Whatever
     /// changes the request forgets it.
+    #[serde(with = "crate::snapshot::text")]
     pub(crate) row: OnceCell<Vec<u8>>,
     /// The agent that it was reserved for, as it was when the job ended.
     pub(crate) shown_agent: Option<Box<ShownAgent>>,
 }
 
 /// What a row tells of an agent.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct ShownAgent {
     pub(crate) id: AgentId,
     pub(crate) pool: PoolId,
@@ -59,7 +75,7 @@ pub(crate) struct ShownAgent {
 }
 
 /// Where a job request stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum State {
     /// Nobody has been found for it.
     Queued,
@@ -74,7 +90,7 @@ pub(crate) enum State {
 }
 
 /// A job that its agent took.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Received {
     pub(crate) agent: AgentId,
     pub(crate) assigned: Instant,
@@ -82,12 +98,14 @@ pub(crate) struct Received {
     pub(crate) locked_until: Instant,
     /// When the lock's timer goes off.
     lock_timer: Instant,
+    /// When it has run as long as it may.
+    times_out: Option<Instant>,
     /// When the service ends the cancelled job itself.
     end_by: Option<Instant>,
 }
 
 /// What is told of a reservation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Reserved {
     pub(crate) agent: AgentId,
     pub(crate) assigned: Instant,
@@ -109,6 +127,13 @@ impl JobRequest {
     /// Whether this is the token of the running job.
     pub(crate) fn opens(&self, token: &Secret) -> bool {
         self.result().is_none() && self.secret().is_some_and(|own| own.matches(token))
+    }
+
+    pub(crate) fn finished_at(&self) -> Option<Instant> {
+        match self.state {
+            State::Finished { at, .. } => Some(at),
+            _ => None,
+        }
     }
 
     pub(crate) fn result(&self) -> Option<JobResult> {
@@ -154,8 +179,12 @@ impl Service {
         let switches = self.settings.switches;
         let known = self.pool(pool)?;
         let filtered = query.form() == RequestForm::Filtered;
+        let scope = |build: BuildId| {
+            let build = self.builds.get(build)?;
+            self.definitions.get(build.definition).map(|definition| definition.project_id)
+        };
         let wanted =
-            |id: &RequestId| !filtered || self.requests.get(id).is_some_and(|job| is_wanted(job, query));
+            |id: &RequestId| !filtered || self.requests.get(id).is_some_and(|job| is_wanted(job, query, scope));
         let limit = match (query.top, query.completed) {
             (Some(_), _) => usize::MAX,
             (None, Some(count)) => usize::try_from(count).unwrap_or(usize::MAX),
@@ -164,14 +193,15 @@ impl Service {
         let finished = known.finished.iter().rev().copied().filter(wanted).take(limit);
         let mut rows: Vec<RequestId> =
             known.unfinished.iter().copied().filter(wanted).chain(finished).collect();
-        if switches.row_order == RowOrder::NewestFirst {
+        if (switches.row_order == RowOrder::NewestFirst) != query.reversed {
             rows.sort_unstable_by(|one, other| other.cmp(one));
         }
-        if let Some(top) = query.top {
-            rows.truncate(usize::try_from(top).unwrap_or(usize::MAX).min(MAX_ROWS_WITH_TOP));
-        }
+        let next = match query.top {
+            Some(top) => cut_page(&mut rows, query.from, top)?,
+            None => None,
+        };
         let matched_agents = query.top.is_none();
-        Ok(Answer::JobRequests(JobRequestList { rows, matched_agents }))
+        Ok(Answer::JobRequests(JobRequestList { rows, matched_agents, next }))
     }
 
     /// Whether a row tells which agents match: the real service is said to tell it of rows that
@@ -208,11 +238,15 @@ impl Service {
             received: now,
             locked_until,
             lock_timer: locked_until,
+            times_out: job.timeout.map(|timeout| now + timeout),
             end_by: None,
         });
         job.row.take();
-        let build = job.build;
+        let (build, timeout) = (job.build, job.timeout);
         self.clear_timer(give_up, Timer::Receive(id));
+        if let Some(timeout) = timeout {
+            self.set_timer(now + timeout, Timer::Timeout(id));
+        }
         self.set_timer(locked_until, Timer::Lock(id));
         self.tell(|| Fact::JobRequestReceived { request: id.0, agent: agent.0 });
         self.build_started(build);
@@ -261,6 +295,52 @@ impl Service {
         Ok(Answer::JobRequest(id))
     }
 
+    /// `DELETE jobrequests/{id}`: ends it wherever it stands (azure-devops-node-api 17.0.1, TaskAgentApiBase,
+    /// `deleteAgentRequest`). One that has ended already stays as it is.
+    pub(crate) fn end_job_request(
+        &mut self,
+        pool: PoolId,
+        id: RequestId,
+        result: JobResult,
+        agent_shutting_down: bool,
+    ) -> Result<Answer, Refusal> {
+        let reserved = self.job(pool, id)?.reserved();
+        if agent_shutting_down
+            && self.settings.switches.heed_shutting_down
+            && let Some(agent) = reserved.and_then(|reserved| self.agents.get_mut(&reserved.agent))
+        {
+            agent.shutting_down = true;
+        }
+        self.finish(id, result);
+        Ok(Answer::Done)
+    }
+
+    /// What a job request that has no agent waits for, in the words of the service's own pages (seen in
+    /// public reports). Nothing for one that has an agent.
+    pub(crate) fn waits_for(&self, job: &JobRequest) -> Option<String> {
+        if job.reserved().is_some() || job.result().is_some() {
+            return None;
+        }
+        let pool = self.pools.get(&job.pool)?;
+        let waiting = pool.queue.get(&(job.tag, job.demands.clone()));
+        let place = waiting.map_or(0, |waiting| waiting.iter().filter(|(.., other)| *other < job.id).count()) + 1;
+        if !self.parallel.is_free(job.tag) {
+            return Some(format!(
+                "This agent request is not running because you have reached the maximum number of requests that \
+                 can run for parallelism type '{} self-hosted'. Current position in queue: {place}",
+                job.tag.as_str()
+            ));
+        }
+        let able: Vec<_> = self.matching_agents(pool, &job.demands).collect();
+        Some(match able.as_slice() {
+            [] => format!("No agents in pool {} are currently able to service this request.", pool.name),
+            able if !able.iter().any(|agent| agent.takes_jobs()) => {
+                "All eligible agents are disabled or offline".to_owned()
+            }
+            _ => format!("All potential agents are in use. Current position in queue: {place}"),
+        })
+    }
+
     /// `JobCompleted`. The orchestration heeds no event of a job that has ended, so a repeated one
     /// is no error. An agent that says that it is shutting down takes no further job.
     pub(crate) fn complete_job(
@@ -305,8 +385,9 @@ impl Service {
 
     /// Cancels a job: at once if no agent has it, otherwise by asking its agent.
     pub(crate) fn cancel(&mut self, id: RequestId) {
-        let end_by = self.now + self.settings.cancel_timeout + crate::settings::CANCEL_GRACE;
+        let now = self.now;
         let Some(job) = self.requests.get_mut(&id) else { return };
+        let end_by = now + job.cancel_timeout + crate::settings::CANCEL_GRACE;
         match &mut job.state {
             State::Finished { .. } => {}
             State::Queued | State::Promised { .. } | State::Assigned { .. } => {
@@ -325,6 +406,15 @@ impl Service {
         }
     }
 
+    /// The job has run as long as it may: it is cancelled (Azure Pipelines' documentation, "timeouts").
+    pub(crate) fn time_out(&mut self, id: RequestId, due: Instant) {
+        let Some(job) = self.requests.get_mut(&id) else { return };
+        if matches!(job.state, State::Received(received) if received.times_out == Some(due)) {
+            job.timed_out = true;
+            self.cancel(id);
+        }
+    }
+
     /// The cancelled job's time to end is over.
     pub(crate) fn end_cancelled(&mut self, id: RequestId, due: Instant) {
         let is_due = |job: &JobRequest| matches!(job.state, State::Received(job) if job.end_by == Some(due));
@@ -336,7 +426,8 @@ impl Service {
     /// Ends a job request, wherever it stands.
     pub(crate) fn finish(&mut self, id: RequestId, result: JobResult) {
         let Some(job) = self.requests.get(&id) else { return };
-        let (reserved, build, pool) = (job.reserved(), job.build, job.pool);
+        let (reserved, build, pool, tag) = (job.reserved(), job.build, job.pool, job.tag);
+        let phase = job.phase;
         match job.state {
             State::Finished { .. } => return,
             State::Queued => self.take_from_queue(id),
@@ -347,14 +438,17 @@ impl Service {
             State::Assigned { agent, give_up, .. } => {
                 self.clear_timer(give_up, Timer::Receive(id));
                 self.take_back_message(self.agents.get(&agent).and_then(|agent| agent.session), id);
-                self.free_parallel_job();
+                self.free_parallel_job(tag);
             }
             State::Received(received) => {
                 self.clear_timer(received.lock_timer, Timer::Lock(id));
                 if let Some(end_by) = received.end_by {
                     self.clear_timer(end_by, Timer::Cancel(id));
                 }
-                self.free_parallel_job();
+                if let Some(times_out) = received.times_out {
+                    self.clear_timer(times_out, Timer::Timeout(id));
+                }
+                self.free_parallel_job(tag);
             }
         }
         let at = self.now;
@@ -376,7 +470,7 @@ impl Service {
             pool.finished.push_back(id);
         }
         self.forget_old_requests(pool);
-        self.build_job_finished(build, result);
+        self.build_job_finished(build, phase, result);
     }
 
     fn release_agent(&mut self, reserved: Reserved, id: RequestId) {
@@ -402,14 +496,33 @@ impl Service {
             agent.last_completed = None;
         }
         if let Some(session) = agent.session.and_then(|session| self.sessions.get_mut(&session.as_u128())) {
-            session.messages.retain(|_, stored| stored.content.request() != oldest);
+            session.messages.retain(|_, stored| stored.content.request() != Some(oldest));
         }
     }
 }
 
-fn is_wanted(job: &JobRequest, query: &JobRequestQuery) -> bool {
+/// Leaves the page that begins with a row, and says with which row the next one begins. A page has at
+/// least one row, so that whoever asks for page after page comes to an end.
+fn cut_page(
+    rows: &mut Vec<RequestId>,
+    from: Option<RequestId>,
+    top: u32,
+) -> Result<Option<RequestId>, Refusal> {
+    if let Some(from) = from {
+        let begin = rows.iter().position(|row| *row == from);
+        let begin = begin.ok_or_else(|| Refusal::BadContinuation(from.0))?;
+        rows.drain(..begin);
+    }
+    let size = usize::try_from(top).unwrap_or(usize::MAX).min(MAX_ROWS_WITH_TOP);
+    let next = rows.get(size).copied().filter(|_| size > 0);
+    rows.truncate(size);
+    Ok(next)
+}
+
+fn is_wanted(job: &JobRequest, query: &JobRequestQuery, scope: impl Fn(BuildId) -> Option<Uuid>) -> bool {
     let of_agent = || job.reserved().is_some_and(|reserved| query.agents.contains(&reserved.agent));
     (query.agents.is_empty() || of_agent())
         && query.plan.is_none_or(|plan| job.plan == plan)
         && query.job.is_none_or(|id| job.job_id == id)
+        && query.scope.is_none_or(|id| scope(job.build) == Some(id))
 }

@@ -20,31 +20,54 @@ mod capabilities;
 mod demands;
 mod encoding;
 mod errors;
+pub mod faults;
 mod ids;
 mod job_requests;
 pub mod limits;
 mod messages;
+pub mod oauth;
+pub mod plans;
+mod parallel;
 mod pools;
+mod queues;
+mod projects;
 mod rows;
+mod seals;
 mod secret;
 mod sequence;
 mod service;
 mod sessions;
 pub mod settings;
+mod snapshot;
+mod updates;
 pub mod wire;
 
 pub use agents::AgentSnapshot;
-pub use builds::{BuildStatus, Definition, JobTemplate};
+pub use builds::{
+    BuildAnswer, BuildCall, BuildChange, BuildDetails, BuildDraft, BuildPriority, BuildQuery, BuildReason,
+    BuildStatus, BuildTime, Condition, DEFAULT_STAGE, Definition, DefinitionQuery, DefinitionRef, JOB_TIMEOUT,
+    JobTemplate, LogPart, Phase, Stage, TagChange, results_named,
+};
 pub use call::{
-    AgentChange, AgentDraft, Answer, BuildQuery, Call, Caller, Credential, DefinitionRef, Effects, Include,
-    JobRequestList, JobRequestQuery, Reply, SessionDraft,
+    AgentChange, AgentDraft, Answer, Call, Caller, Credential, Effects, Include, JobRequestList, JobRequestQuery, Reply, SessionDraft,
 };
 pub use capabilities::{OwnCapability, SharedCapabilities, SystemCapabilities};
 pub use demands::{Demand, NotADemand};
 pub use errors::Refusal;
-pub use ids::{AgentId, BuildId, DefinitionId, MessageId, PoolId, RequestId, WaiterId};
+pub use ids::{AgentId, BuildId, DefinitionId, MessageId, PoolId, QueueId, RequestId, WaiterId};
 pub use messages::{Message, MessageContent};
+pub use plans::{PlanAnswer, PlanCall, PlanReports};
+pub use parallel::ParallelismTag;
+pub use pools::{
+    AgentQuery, PoolAnswer, PoolCall, PoolChange, PoolDetails, PoolDraft, PoolQuery, PoolType, Properties,
+    PropertyFilter,
+};
+pub use queues::QueueQuery;
+pub use projects::DEFAULT_PROJECT;
 pub use rows::Row;
+pub use seals::SessionKey;
 pub use secret::Secret;
 pub use service::Service;
-pub use settings::{BadToken, RowOrder, Settings, Switches};
+pub use settings::{AllAgentsMatch, ApiVersions, BadToken, QueueTimeFailure, RowOrder, SessionEncryption, Settings, Switches};
+pub use snapshot::NotASnapshot;
+pub use updates::{AgentVersion, NotAVersion};

@@ -3,6 +3,12 @@
 
 /// How many pools an organisation may have.
 pub const MAX_POOLS: usize = 1_000;
+/// How many queues an organisation may have.
+pub const MAX_QUEUES: usize = 100_000;
+/// How many properties a pool or an agent may have.
+pub const MAX_PROPERTIES: usize = 100;
+/// The longest text that is kept with a pool, in bytes.
+pub const MAX_METADATA: usize = 1 << 20;
 /// How many agents an organisation may have.
 pub const MAX_AGENTS: usize = 20_000;
 /// The longest name of a pool, an agent or a definition, in bytes.
@@ -11,6 +17,10 @@ pub const MAX_NAME: usize = 256;
 pub const MAX_DEFINITIONS: usize = 100_000;
 /// How many jobs a definition may name.
 pub const MAX_JOBS_OF_BUILD: usize = 10_000;
+/// How many projects an organisation may have.
+pub const MAX_PROJECTS: usize = 1_000;
+/// How many tags a build may have.
+pub const MAX_TAGS: usize = 100;
 /// How many completed builds an organisation keeps.
 pub const MAX_COMPLETED_BUILDS: usize = 10_000;
 /// How many requests of an organisation may be without a result.
@@ -22,5 +32,28 @@ pub const MAX_ROWS_WITH_TOP: usize = 200;
 /// How many polls of a session are held at once: the real agent has two. One more ends the oldest,
 /// as an empty one.
 pub const MAX_HELD_POLLS: usize = 2;
+/// How many listener tokens, and how many used assertions, an organisation keeps.
+pub const MAX_ISSUED_TOKENS: usize = 100_000;
+/// How many characters of what an agent says about its update are kept.
+pub const MAX_UPDATE_STATE: usize = 1_024;
+/// Of how many plans an organisation keeps what workers report.
+pub const MAX_REPORTED_PLANS: usize = 1_000;
+/// How many bytes of reports an organisation keeps, about.
+pub const MAX_REPORTED_BYTES: usize = 128 * 1024 * 1024;
+/// How many timelines a plan has.
+pub const MAX_TIMELINES: usize = 1_000;
+/// How many records a timeline has.
+pub const MAX_RECORDS: usize = 20_000;
+/// How many logs a plan has.
+pub const MAX_LOGS: usize = 20_000;
+/// How many bytes a log has.
+pub const MAX_LOG_BYTES: usize = 8 * 1024 * 1024;
+/// How many attachments a plan has.
+pub const MAX_ATTACHMENTS: usize = 1_000;
+/// How many lines for whoever watches are kept of a record: the latest.
+pub const MAX_FEED_LINES: usize = 1_000;
+/// How many characters such a line has. The agent cuts them itself, to this and three dots
+/// (azure-pipelines-agent, JobServerQueue.cs, `ProcessWebConsoleLinesQueueAsync`).
+pub const MAX_FEED_LINE: usize = 1_024 + 3;
 /// How many lists of demands a pool remembers the matching agents of, until it forgets them all.
 pub(crate) const MAX_REMEMBERED_MATCHES: usize = 1_000;

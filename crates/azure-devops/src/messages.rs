@@ -6,12 +6,13 @@
 //! `KeepAlive`), so a session has two waiters.
 
 use model::Millis;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::call::{Answer, Reply};
-use crate::ids::{MessageId, PoolId, RequestId, WaiterId};
+use crate::ids::{AgentId, MessageId, PoolId, RequestId, WaiterId};
 use crate::limits::MAX_HELD_POLLS;
-use crate::{Refusal, Service};
+use crate::{AgentVersion, Refusal, Service};
 
 /// A message as an agent gets it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,7 +24,7 @@ pub struct Message {
 }
 
 /// What a message says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum MessageContent {
     /// Run this job.
     Job {
@@ -34,6 +35,13 @@ pub enum MessageContent {
         /// How long the emulated agent works on it.
         duration: Millis,
     },
+    /// Update yourself.
+    Refresh {
+        /// The agent.
+        agent: AgentId,
+        /// To this version.
+        target: AgentVersion,
+    },
     /// End this job.
     Cancel {
         /// The job request.
@@ -42,17 +50,18 @@ pub enum MessageContent {
 }
 
 impl MessageContent {
-    /// The job request that it is about.
+    /// The job request that it is about, if it is about one.
     #[must_use]
-    pub fn request(&self) -> RequestId {
+    pub fn request(&self) -> Option<RequestId> {
         match self {
-            Self::Job { request, .. } | Self::Cancel { request } => *request,
+            Self::Job { request, .. } | Self::Cancel { request } => Some(*request),
+            Self::Refresh { .. } => None,
         }
     }
 }
 
 /// A message that is not deleted yet.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct StoredMessage {
     pub(crate) content: MessageContent,
     /// Whether a poll returned it.
@@ -60,7 +69,7 @@ pub(crate) struct StoredMessage {
 }
 
 /// A held poll.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Waiter {
     session: Uuid,
     after: Option<MessageId>,

@@ -1,10 +1,14 @@
 //! Agent pools: who is in them, what waits in them, what was done in them.
 
+mod call;
+mod change;
+
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use model::{Fact, Instant, scenario};
+use serde::{Deserialize, Serialize};
 
 use crate::agents::NewAgent;
 use crate::assignment::QueueKey;
@@ -12,33 +16,45 @@ use crate::call::{AgentDraft, Answer};
 use crate::demands::Demands;
 use crate::ids::{AgentId, PoolId, RequestId};
 use crate::limits::{MAX_AGENTS, MAX_NAME, MAX_POOLS, MAX_REMEMBERED_MATCHES};
+use crate::parallel::ParallelismTag;
 use crate::settings::PLACEHOLDER_VERSION;
-use crate::{Refusal, Service};
+use crate::{AllAgentsMatch, Refusal, Service};
+
+pub use call::{
+    AgentQuery, PoolAnswer, PoolCall, PoolChange, PoolDetails, PoolDraft, PoolQuery, PoolType, Properties,
+    PropertyFilter,
+};
+pub(crate) use change::check_size;
 
 /// An agent pool.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Pool {
     pub(crate) id: PoolId,
     pub(crate) name: String,
     pub(crate) created: Instant,
+    pub(crate) details: PoolDetails,
     pub(crate) agents: BTreeSet<AgentId>,
     /// Agents by lower-case name.
     pub(crate) by_name: BTreeMap<Arc<str>, AgentId>,
     /// Agents that could take a job at once: online, enabled, without a job, and staying.
     pub(crate) idle: BTreeSet<AgentId>,
-    /// Requests that nobody was promised to, by what they demand, each in its order.
-    pub(crate) queue: BTreeMap<Demands, BTreeSet<QueueKey>>,
+    /// Requests that nobody was promised to, by the limit that they count against and what they demand,
+    /// each in its order.
+    #[serde(with = "crate::snapshot::pairs")]
+    pub(crate) queue: BTreeMap<(ParallelismTag, Demands), BTreeSet<QueueKey>>,
     pub(crate) unfinished: BTreeSet<RequestId>,
     /// The latest at the end.
     pub(crate) finished: VecDeque<RequestId>,
     /// Worked out when somebody reads rows, until an agent changes.
+    #[serde(skip)]
     matches: RefCell<BTreeMap<Demands, Arc<Matches>>>,
 }
 
 /// The agents that satisfy some demands, as rows list them.
 #[derive(Debug, Default)]
 pub(crate) struct Matches {
-    /// The member `matchedAgents` with the comma before it; empty if there is none to list.
+    /// The members `matchesAllAgentsInPool` and `matchedAgents` with the commas before them; empty if there
+    /// is none to list.
     pub(crate) member: Vec<u8>,
     pub(crate) names: Vec<String>,
 }
@@ -49,6 +65,7 @@ impl Pool {
             id,
             name: name.to_owned(),
             created,
+            details: PoolDetails::usual(),
             agents: BTreeSet::new(),
             by_name: BTreeMap::new(),
             idle: BTreeSet::new(),
@@ -138,6 +155,7 @@ impl Service {
         let id = PoolId(self.numbers.pool);
         self.numbers.pool += 1;
         self.pools.insert(id, Pool::new(id, name, self.now));
+        self.pool_appeared(id);
         for placeholder in placeholders {
             self.add_placeholder(id, placeholder);
         }
@@ -156,6 +174,11 @@ impl Service {
             .filter(|agent| agent.capabilities.satisfy(demands))
     }
 
+    /// Whether rows list an agent that satisfies their demands.
+    pub(crate) fn is_listed(&self, agent: &crate::agents::Agent) -> bool {
+        agent.enabled || self.settings.switches.disabled_agents_match
+    }
+
     /// The agents that satisfy these demands, as rows list them.
     pub(crate) fn matches_of(&self, id: PoolId, demands: &Demands) -> Arc<Matches> {
         let Some(pool) = self.pools.get(&id) else { return Arc::default() };
@@ -163,7 +186,7 @@ impl Service {
             return Arc::clone(known);
         }
         let mut matches = Matches::default();
-        for agent in self.matching_agents(pool, demands) {
+        for agent in self.matching_agents(pool, demands).filter(|agent| self.is_listed(agent)) {
             let opening: &[u8] = if matches.names.is_empty() { b",\"matchedAgents\":[" } else { b"," };
             matches.member.extend_from_slice(opening);
             matches.member.extend_from_slice(self.agent_reference(agent));
@@ -172,6 +195,15 @@ impl Service {
         if !matches.names.is_empty() {
             matches.member.push(b']');
         }
+        if matches.names.len() == pool.agents.len() && !matches.names.is_empty() {
+            match self.settings.switches.all_agents_match {
+                AllAgentsMatch::Listed => {}
+                AllAgentsMatch::Told => drop(matches.member.splice(0..0, ALL_AGENTS.iter().copied())),
+                AllAgentsMatch::ToldOnly => {
+                    matches = Matches { member: ALL_AGENTS.to_vec(), names: Vec::new() };
+                }
+            }
+        }
         let matches = Arc::new(matches);
         let mut remembered = pool.matches.borrow_mut();
         if remembered.len() >= MAX_REMEMBERED_MATCHES {
@@ -179,6 +211,13 @@ impl Service {
         }
         remembered.insert(demands.clone(), Arc::clone(&matches));
         matches
+    }
+
+    /// Whether rows with these demands tell that all agents of the pool match, and name none.
+    pub(crate) fn tells_all_agents_only(&self, pool: &Pool, demands: &Demands) -> bool {
+        self.settings.switches.all_agents_match == AllAgentsMatch::ToldOnly
+            && !pool.agents.is_empty()
+            && self.matching_agents(pool, demands).count() == pool.agents.len()
     }
 
     pub(crate) fn tell_registered(&mut self, agent: AgentId, kind: NewAgent, replaced: bool) {
@@ -193,6 +232,9 @@ impl Service {
         });
     }
 }
+
+/// What rows tell if every agent of the pool matches.
+const ALL_AGENTS: &[u8] = b",\"matchesAllAgentsInPool\":true";
 
 /// Names of pools, agents and definitions are compared whatever their case.
 pub(crate) fn same_name(one: &str, other: &str) -> bool {

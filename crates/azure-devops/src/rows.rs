@@ -9,6 +9,7 @@ use crate::call::{JobRequestList, JobRequestQuery};
 use crate::ids::{PoolId, RequestId};
 use crate::job_requests::{JobRequest, State};
 use crate::limits::MAX_ROWS_WITH_TOP;
+use crate::pools::Pool;
 use crate::{RowOrder, Service};
 
 /// One row.
@@ -76,10 +77,13 @@ impl<'a> Row<'a> {
     /// The names in `matchedAgents`.
     pub fn matched_agents(&self) -> impl Iterator<Item = &'a str> + use<'a> {
         let shown = self.shows_matches();
-        let pool = self.service.pools.get(&self.job.pool).filter(|_| shown);
+        let pool = self.service.pools.get(&self.job.pool).filter(|pool| {
+            shown && !self.service.tells_all_agents_only(pool, &self.job.demands)
+        });
         let (service, demands) = (self.service, &self.job.demands);
         pool.into_iter()
             .flat_map(move |pool| service.matching_agents(pool, demands))
+            .filter(move |agent| service.is_listed(agent))
             .map(|agent| &*agent.name)
     }
 
@@ -90,9 +94,14 @@ impl<'a> Row<'a> {
             let id = self.service.pools.get(&self.job.pool)?.by_name.get(&*name.to_lowercase())?;
             self.service.agents.get(id)
         };
+        let hidden = |pool: &Pool| self.service.tells_all_agents_only(pool, &self.job.demands);
         self.shows_matches()
-            && known()
-                .is_some_and(|agent| &*agent.name == name && agent.capabilities.satisfy(&self.job.demands))
+            && !self.service.pools.get(&self.job.pool).is_some_and(hidden)
+            && known().is_some_and(|agent| {
+                &*agent.name == name
+                    && self.service.is_listed(agent)
+                    && agent.capabilities.satisfy(&self.job.demands)
+            })
     }
 }
 
@@ -112,7 +121,7 @@ impl Service {
         let top = query
             .top
             .map_or(usize::MAX, |top| usize::try_from(top).unwrap_or(usize::MAX).min(MAX_ROWS_WITH_TOP));
-        let newest_first = self.settings.switches.row_order == RowOrder::NewestFirst;
+        let newest_first = (self.settings.switches.row_order == RowOrder::NewestFirst) != query.reversed;
         let hidden_below =
             if newest_first && query.top.is_some() { self.oldest_shown(pool, top) } else { None };
         let unfinished = self.pools.get(&pool).map(|pool| &pool.unfinished);

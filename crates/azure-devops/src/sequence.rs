@@ -4,6 +4,8 @@
 use std::collections::VecDeque;
 use std::marker::PhantomData;
 
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
 /// A number that counts up.
 pub(crate) trait Numbered: Copy {
     /// The number.
@@ -25,6 +27,43 @@ impl<K, T> Default for Sequence<K, T> {
     }
 }
 
+/// As pairs of number and thing: most places may be empty.
+impl<K, T: Serialize> Serialize for Sequence<K, T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let numbered = (self.first..).zip(&self.places);
+        serializer.collect_seq(numbered.filter_map(|(number, place)| Some((number, place.as_ref()?))))
+    }
+}
+
+impl<'de, K, T: Deserialize<'de>> Deserialize<'de> for Sequence<K, T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut sequence = Self::default();
+        for (number, thing) in Vec::<(u64, T)>::deserialize(deserializer)? {
+            sequence.put(number, thing);
+        }
+        Ok(sequence)
+    }
+}
+
+impl<K, T> Sequence<K, T> {
+    /// Puts something at a number that is not before the first place.
+    fn put(&mut self, number: u64, value: T) {
+        if self.places.is_empty() {
+            self.first = number;
+        }
+        let place = number.checked_sub(self.first).and_then(|place| usize::try_from(place).ok());
+        let Some(place) = place else { return };
+        while self.places.len() < place {
+            self.places.push_back(None);
+        }
+        if place == self.places.len() {
+            self.places.push_back(Some(value));
+        } else {
+            self.places[place] = Some(value);
+        }
+    }
+}
+
 impl<K: Numbered, T> Sequence<K, T> {
     fn place(&self, key: K) -> Option<usize> {
         usize::try_from(key.number().checked_sub(self.first)?).ok()
@@ -41,18 +80,7 @@ impl<K: Numbered, T> Sequence<K, T> {
 
     /// Adds something with a number that is higher than any before.
     pub(crate) fn insert(&mut self, key: K, value: T) {
-        if self.places.is_empty() {
-            self.first = key.number();
-        }
-        let Some(place) = self.place(key) else { return };
-        while self.places.len() < place {
-            self.places.push_back(None);
-        }
-        if place == self.places.len() {
-            self.places.push_back(Some(value));
-        } else {
-            self.places[place] = Some(value);
-        }
+        self.put(key.number(), value);
     }
 
     pub(crate) fn remove(&mut self, key: &K) -> Option<T> {

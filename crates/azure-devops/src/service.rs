@@ -7,6 +7,7 @@ use model::event::ScalerRow;
 use model::{Fact, Instant, stream};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::Rng;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::agents::Agents;
@@ -15,17 +16,23 @@ use crate::call::{Answer, Call, Caller, Credential, Effects, JobRequestList, Rep
 use crate::ids::{PoolId, RequestId, WaiterId};
 use crate::job_requests::JobRequest;
 use crate::messages::Waiter;
+use crate::oauth::Clients;
+use crate::plans::Plans;
+use crate::parallel::Parallel;
 use crate::pools::Pool;
+use crate::projects::{DEFAULT_PROJECT, Projects};
+use crate::queues::Queues;
 use crate::sequence::Sequence;
 use crate::sessions::Sessions;
-use crate::{Refusal, Settings, wire};
+use crate::{Refusal, Settings, snapshot, wire};
 
 /// One organisation.
 ///
 /// [`handle`](Self::handle) takes one call, [`advance`](Self::advance) lets time
 /// pass, [`next_deadline`](Self::next_deadline) says when that is needed next.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Service {
+    #[serde(skip, default = "snapshot::no_settings")]
     pub(crate) settings: Settings,
     pub(crate) now: Instant,
     pub(crate) pools: BTreeMap<PoolId, Pool>,
@@ -33,14 +40,19 @@ pub struct Service {
     pub(crate) sessions: Sessions,
     pub(crate) waiters: Sequence<WaiterId, Waiter>,
     pub(crate) requests: Sequence<RequestId, JobRequest>,
+    pub(crate) projects: Projects,
     pub(crate) definitions: Definitions,
     pub(crate) builds: Builds,
-    /// How many job requests hold one of the organisation's parallel jobs: received, assigned, or about to be.
-    pub(crate) parallel_jobs_in_use: usize,
+    pub(crate) plans: Plans,
+    pub(crate) clients: Clients,
+    pub(crate) parallel: Parallel,
+    pub(crate) queues: Queues,
     /// Whether a job and an agent may have become free for each other.
     pub(crate) may_promise: bool,
     pub(crate) numbers: Numbers,
     pub(crate) assign_delays: ChaCha8Rng,
+    /// How long the jobs of a build take whose definition leaves it to chance.
+    pub(crate) durations: ChaCha8Rng,
     guids: ChaCha8Rng,
     tokens: ChaCha8Rng,
     timers: BTreeSet<(Instant, Timer)>,
@@ -48,14 +60,16 @@ pub struct Service {
     pub(crate) polls: VecDeque<(Instant, WaiterId)>,
     /// Nothing is due before this instant. Something may be due later than that.
     nothing_until: Instant,
+    #[serde(skip)]
     effects: Effects,
+    #[serde(skip)]
     wants_facts: bool,
     /// The kind of every plan.
     pub(crate) plan_type: Arc<str>,
 }
 
 /// The next number of everything that is numbered.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Numbers {
     pub(crate) pool: u64,
     pub(crate) agent: u64,
@@ -67,7 +81,7 @@ pub(crate) struct Numbers {
 /// What may be due at some instant, in the order in which it is done then: an agent that has gone
 /// silent is gone before the job that it never took is offered again. A timer that finds nothing to
 /// do any more does nothing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) enum Timer {
     /// A session may have gone silent.
     Session(u128),
@@ -79,6 +93,8 @@ pub(crate) enum Timer {
     Lock(RequestId),
     /// A cancelled job has had its time to end.
     Cancel(RequestId),
+    /// A received job has run as long as it may.
+    Timeout(RequestId),
 }
 
 impl Service {
@@ -96,12 +112,17 @@ impl Service {
             sessions: Sessions::default(),
             waiters: Sequence::default(),
             requests: Sequence::default(),
+            projects: Projects::default(),
             definitions: Definitions::default(),
             builds: Builds::default(),
-            parallel_jobs_in_use: 0,
+            plans: Plans::default(),
+            clients: Clients::default(),
+            parallel: Parallel::new(settings.parallel_jobs),
+            queues: Queues::default(),
             may_promise: false,
             numbers: Numbers { pool: 1, agent: 1, message: 1, request: 1, waiter: 1 },
             assign_delays: of("assign delays"),
+            durations: of("durations"),
             guids: of("guids"),
             tokens: of("tokens"),
             timers: BTreeSet::new(),
@@ -115,6 +136,7 @@ impl Service {
         for pool in std::mem::take(&mut service.settings.pools) {
             service.add_scenario_pool(&pool);
         }
+        service.ensure_project(DEFAULT_PROJECT).expect("a good name, and room for one");
         service
     }
 
@@ -129,14 +151,49 @@ impl Service {
     /// # Errors
     /// [`Refusal::Unauthorized`] if it opens nothing.
     pub fn authorize(&self, presented: Credential<'_>) -> Result<Caller, Refusal> {
+        self.authorize_at(self.now, presented)
+    }
+
+    /// The same at an instant that the service may not have been told of: agents' tokens run out.
+    ///
+    /// # Errors
+    /// [`Refusal::Unauthorized`] if it opens nothing.
+    pub fn authorize_at(&self, now: Instant, presented: Credential<'_>) -> Result<Caller, Refusal> {
         let presented = presented.ok_or(Refusal::Unauthorized)?;
         if self.settings.token.matches(presented) {
             return Ok(Caller::Owner);
+        }
+        if let Some(agent) = self.listener_of(presented, now) {
+            return Ok(Caller::Listener(agent));
         }
         let request = JobRequest::of_token(presented).ok_or(Refusal::Unauthorized)?;
         match self.requests.get(&request) {
             Some(job) if job.opens(presented) => Ok(Caller::Job(request)),
             _ => Err(Refusal::Unauthorized),
+        }
+    }
+
+    /// Whether this caller may make this call.
+    ///
+    /// # Errors
+    /// [`Refusal::PlanSecurity`] if a job calls another's plan, [`Refusal::AccessDenied`] otherwise.
+    pub fn permit(&self, caller: Caller, call: &Call) -> Result<(), Refusal> {
+        match (caller, call) {
+            (Caller::Job(own), Call::Plan { plan, .. } | Call::CompleteJob { plan, .. })
+                if !self.is_of_plan(own, *plan) =>
+            {
+                Err(Refusal::PlanSecurity(*plan))
+            }
+            (
+                Caller::Listener(own),
+                Call::Poll { session, .. }
+                | Call::CloseSession { session, .. }
+                | Call::DeleteMessage { session, .. },
+            ) if self.sessions.get(&session.as_u128()).is_some_and(|session| session.agent != own) => {
+                Err(Refusal::AccessDenied)
+            }
+            _ if caller.may(call) => Ok(()),
+            _ => Err(Refusal::AccessDenied),
         }
     }
 
@@ -201,6 +258,7 @@ impl Service {
         let answer = match call {
             Call::ListPools { name, ids } => self.list_pools(name.as_deref(), &ids),
             Call::FindPool(pool) => self.find_pool(pool)?,
+            Call::Pools(call) => self.pool_call(*call)?,
             Call::GetPool(pool) => self.get_pool(pool)?,
             Call::CreatePool { name, placeholders } => self.create_pool(&name, &placeholders)?,
             Call::ListAgents { pool, name, demands, include } => {
@@ -227,21 +285,30 @@ impl Service {
             Call::CompleteJob { plan, request, result, agent_shutting_down } => {
                 self.complete_job(plan, request, result, agent_shutting_down)?
             }
-            Call::ListDefinitions { name } => self.list_definitions(name.as_deref()),
-            Call::GetDefinition(id) => self.get_definition(id)?,
-            Call::Define(definition) => self.define(definition)?,
-            Call::QueueBuild(definition) => self.queue_build(&definition)?,
-            Call::ListBuilds(query) => self.list_builds(&query),
-            Call::GetBuild(id) => self.get_build(id)?,
-            Call::CancelBuild(id) => self.cancel_build(id)?,
+            Call::RefreshAgents { pool, agent } => self.refresh_agents(pool, agent)?,
+            Call::SetUpdateState { pool, agent, state } => self.set_update_state(pool, agent, &state)?,
+            Call::IssueToken(assertion) => self.issue_token(*assertion)?,
+            Call::Plan { plan, call } => self.plan_call(plan, *call)?,
+            Call::Build(call) => return self.dispatch_build(call),
+            Call::Upset(upset) => self.upset(&upset)?,
         };
         Ok(Reply::Answer(answer))
     }
 
     /// Moves on to `now` and does what is due until then. Time never goes back: callers read
     /// their clock before they get here.
+    ///
+    /// What is due is done at its own instant, however late somebody comes: the same calls at the same
+    /// instants make the same service, whoever else looked at it in between.
     fn pass_time(&mut self, now: Instant) {
-        self.now = self.now.max(now);
+        let now = self.now.max(now);
+        while self.nothing_until < now
+            && let Some(due) = self.next_deadline().filter(|due| *due < now)
+        {
+            self.now = self.now.max(due);
+            self.settle();
+        }
+        self.now = now;
         self.settle();
     }
 
@@ -273,6 +340,7 @@ impl Service {
             Timer::Receive(request) => self.give_up_receiving(request, at),
             Timer::Lock(request) => self.abandon_if_unlocked(request),
             Timer::Cancel(request) => self.end_cancelled(request, at),
+            Timer::Timeout(request) => self.time_out(request, at),
             Timer::Session(session) => self.expire_if_silent(Uuid::from_u128(session)),
         }
     }

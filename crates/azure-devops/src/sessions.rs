@@ -5,6 +5,7 @@ use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 
 use model::{Fact, Instant, Millis};
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::call::{Answer, SessionDraft};
@@ -14,7 +15,7 @@ use crate::service::Timer;
 use crate::{Refusal, Service};
 
 /// An agent that listens.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Session {
     pub(crate) id: Uuid,
     pub(crate) agent: AgentId,
@@ -114,6 +115,7 @@ impl Service {
                 agent.capabilities.system = capabilities;
             }
         }
+        self.end_update(draft.agent);
         self.tell(|| Fact::SessionOpened { agent: draft.agent.0, session: id.to_string() });
         self.tell(|| Fact::AgentOnline { agent: draft.agent.0 });
         self.capabilities_changed(draft.agent);

@@ -17,6 +17,8 @@ use uuid::Uuid;
 pub const JOB_MESSAGE: &str = "PipelineAgentJobRequest";
 /// The message that asks an agent to end a job.
 pub const CANCEL_MESSAGE: &str = "JobCancellation";
+/// The message that asks an agent to update itself.
+pub const REFRESH_MESSAGE: &str = "AgentRefresh";
 /// The variable by which a job tells the emulated agent how long to work.
 pub const DURATION_VARIABLE: &str = "poolproof.durationMillis";
 /// The event that ends a job.
@@ -36,6 +38,12 @@ pub fn date(epoch: Duration, instant: Instant) -> String {
     jiff::Timestamp::from_millisecond(millis).unwrap_or(latest).to_string()
 }
 
+/// Reads a date of the wire, as milliseconds since 1970; nothing if it is none.
+#[must_use]
+pub fn millis_of_date(text: &str) -> Option<i64> {
+    text.parse::<jiff::Timestamp>().ok().map(jiff::Timestamp::as_millisecond)
+}
+
 /// A message as a poll returns it. `body` is always a text, JSON in it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -44,7 +52,10 @@ pub struct MessageEnvelope {
     pub message_id: u64,
     /// Its type.
     pub message_type: String,
-    /// Its JSON.
+    /// What the encryption of the body begins with, in base64; only of an encrypted one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub iv: Option<String>,
+    /// Its JSON; base64 of what became of it, if it is encrypted.
     pub body: String,
 }
 
@@ -64,8 +75,17 @@ pub struct JobMessage {
     pub job_name: String,
     /// The job's name for people.
     pub job_display_name: String,
+    /// The container that the job runs in: none.
+    #[serde(default)]
+    pub job_container: Option<serde_json::Value>,
     /// The job request's id.
     pub request_id: u64,
+    /// Never set: the agent learns it when it renews.
+    #[serde(default = "never")]
+    pub locked_until: String,
+    /// What of the workspace is cleaned: nothing.
+    #[serde(default)]
+    pub workspace: BTreeMap<String, String>,
     /// The job's variables.
     pub variables: BTreeMap<String, Variable>,
     /// The connection back to the service.
@@ -94,6 +114,11 @@ impl JobMessage {
     }
 }
 
+/// The date that .NET takes for none.
+pub(crate) fn never() -> String {
+    "0001-01-01T00:00:00".to_owned()
+}
+
 /// The plan of a job message.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -119,6 +144,9 @@ pub struct Plan {
 /// Something with an id and a name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Named {
+    /// Nothing: the agent only wants it to be there.
+    #[serde(rename = "_links", default)]
+    pub links: BTreeMap<String, String>,
     /// Its id.
     pub id: u64,
     /// Its name.
@@ -133,13 +161,20 @@ pub struct Timeline {
     pub id: Uuid,
     /// How often it changed.
     pub change_id: u32,
+    /// Where it is: where the plan is.
+    #[serde(default)]
+    pub location: Option<String>,
 }
 
 /// A variable of a job message.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Variable {
     /// Its value.
     pub value: String,
+    /// Whether steps cannot change it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_read_only: bool,
 }
 
 /// The connections of a job message.
@@ -160,9 +195,15 @@ pub struct Endpoint {
     pub name: String,
     /// Its address.
     pub url: String,
+    /// Whether other projects use it.
+    #[serde(default)]
+    pub is_shared: bool,
     /// Whether it is there already.
     #[serde(default)]
     pub is_ready: bool,
+    /// What else is known of it: `ServerId` and `ServerName`.
+    #[serde(default)]
+    pub data: BTreeMap<String, String>,
     /// How to be let in.
     pub authorization: Authorization,
 }
@@ -190,6 +231,18 @@ pub struct CancelMessage {
     pub job_id: Uuid,
     /// How long it may take to end, as `00:05:00`.
     pub timeout: String,
+}
+
+/// The body of a [`REFRESH_MESSAGE`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RefreshMessage {
+    /// The agent.
+    pub agent_id: u64,
+    /// How long the update may take, as `00:05:00`.
+    pub timeout: String,
+    /// The version to update to.
+    pub target_version: String,
 }
 
 /// The body of `POST plans/{id}/events`.

@@ -29,6 +29,9 @@ pub(super) fn back_off(attempt: u32, random: &mut Random) -> Millis {
     LEAST_BACK_OFF + Millis(unit.0 * (2u64.pow(attempt.min(16)) - 1))
 }
 
+/// Both polls.
+const USUAL_CALLS: usize = 2;
+
 #[derive(Debug)]
 struct UnderWay {
     id: CallId,
@@ -67,7 +70,9 @@ impl Calls {
         let id = self.next_id();
         outputs.push(Output::Call { id, call: call.clone() });
         // An idle agent has two calls under way, for hours: room for them and no more.
-        self.under_way.reserve_exact(1);
+        if self.under_way.len() == self.under_way.capacity() {
+            self.under_way.reserve_exact(if self.under_way.is_empty() { USUAL_CALLS } else { 1 });
+        }
         let state = State::Sent(now + limit(&call));
         let end = now + total_limit(&call);
         self.under_way.push(UnderWay { id, call, attempt: 1, state, end });

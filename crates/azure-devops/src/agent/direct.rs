@@ -101,6 +101,7 @@ pub fn setup_call(call: &SetupCall, identity: &Identity) -> crate::Call {
         os_description: Arc::clone(&identity.software.os_description),
         enabled: Some(true),
         capabilities: identity.capabilities.clone(),
+        ..AgentDraft::default()
     };
     match call {
         SetupCall::FindPool { name } => {
@@ -154,6 +155,10 @@ pub fn polled(service: &Service, answer: &crate::Answer) -> Answer {
             Some(job) => Answer::Job { message: id, job: Box::new(job) },
             None => Answer::NoMessage,
         },
+        // An agent without a binary of its own has nothing to update.
+        MessageContent::Refresh { .. } => {
+            Answer::Message { message: id, kind: crate::wire::REFRESH_MESSAGE.to_owned(), body: String::new() }
+        }
         MessageContent::Cancel { request } => match service.job_id(request) {
             Some(job) => Answer::Cancellation { message: id, job: job.into() },
             None => Answer::NoMessage,

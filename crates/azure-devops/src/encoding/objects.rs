@@ -7,19 +7,8 @@ use model::event::JobResult;
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::builds::BuildStatus;
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct PoolObject<'a> {
-    pub(super) created_on: String,
-    pub(super) auto_provision: bool,
-    pub(super) auto_update: bool,
-    pub(super) auto_size: bool,
-    pub(super) properties: BTreeMap<String, String>,
-    #[serde(flatten)]
-    pub(super) reference: PoolReference<'a>,
-}
+use crate::AgentVersion;
+use crate::oauth::PublicKey;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -69,12 +58,43 @@ pub(super) struct AgentObject<'a> {
     #[serde(flatten)]
     pub(super) reference: AgentReference<'a>,
     pub(super) max_parallelism: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) authorization: Option<AgentAuthorization<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) pending_update: Option<PendingUpdateObject<'a>>,
     pub(super) created_on: String,
     pub(super) status_changed_on: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) system_capabilities: Option<BTreeMap<&'a str, &'a str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) user_capabilities: Option<&'a BTreeMap<String, String>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct AgentAuthorization<'a> {
+    pub(super) client_id: Uuid,
+    pub(super) authorization_url: String,
+    pub(super) public_key: &'a PublicKey,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct PendingUpdateObject<'a> {
+    pub(super) request_time: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) source_version: Option<AgentVersion>,
+    pub(super) target_version: AgentVersion,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) current_state: Option<&'a str>,
+}
+
+/// OAuth's names are not camelCase.
+#[derive(Serialize)]
+pub(super) struct TokenObject<'a> {
+    pub(super) access_token: &'a str,
+    pub(super) token_type: &'static str,
+    pub(super) expires_in: u64,
 }
 
 #[derive(Serialize)]
@@ -135,86 +155,8 @@ pub(super) struct JobData {
 }
 
 #[derive(Serialize)]
-pub(super) struct ProjectReference<'a> {
-    pub(super) id: Uuid,
-    pub(super) name: &'a str,
-    pub(super) url: String,
-    pub(super) state: &'static str,
-    pub(super) visibility: &'static str,
-}
-
-#[derive(Serialize)]
 pub(super) struct QueueReference<'a> {
     pub(super) id: u64,
     pub(super) name: &'a str,
     pub(super) pool: PoolReference<'a>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct DefinitionObject<'a> {
-    #[serde(rename = "_links")]
-    pub(super) links: Links,
-    pub(super) id: u64,
-    pub(super) name: &'a str,
-    pub(super) url: String,
-    pub(super) path: &'static str,
-    #[serde(rename = "type")]
-    pub(super) kind: &'static str,
-    pub(super) queue_status: &'static str,
-    pub(super) revision: u32,
-    pub(super) project: ProjectReference<'a>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) queue: Option<QueueReference<'a>>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct BuildDefinition<'a> {
-    pub(super) id: u64,
-    pub(super) name: &'a str,
-    pub(super) url: String,
-    pub(super) path: &'static str,
-    #[serde(rename = "type")]
-    pub(super) kind: &'static str,
-    pub(super) queue_status: &'static str,
-    pub(super) project: ProjectReference<'a>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct PlanReference {
-    pub(super) plan_id: Uuid,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct BuildObject<'a> {
-    #[serde(rename = "_links")]
-    pub(super) links: Links,
-    pub(super) id: u64,
-    pub(super) build_number: String,
-    pub(super) status: BuildStatus,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) result: Option<&'static str>,
-    pub(super) queue_time: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) start_time: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) finish_time: Option<String>,
-    pub(super) last_changed_date: String,
-    pub(super) url: String,
-    pub(super) definition: BuildDefinition<'a>,
-    pub(super) project: ProjectReference<'a>,
-    pub(super) uri: String,
-    pub(super) source_branch: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) queue: Option<QueueReference<'a>>,
-    pub(super) priority: &'static str,
-    pub(super) reason: &'static str,
-    pub(super) orchestration_plan: PlanReference,
-    pub(super) plans: [PlanReference; 1],
-    pub(super) keep_forever: bool,
-    pub(super) tags: [&'static str; 0],
-    pub(super) validation_results: [&'static str; 0],
 }

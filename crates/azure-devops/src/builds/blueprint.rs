@@ -1,0 +1,297 @@
+//! Definitions as the service keeps them: pools found, dependencies resolved, everything checked.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use model::{Instant, Millis, MillisRange};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::Build;
+use super::call::{BuildAnswer, DefinitionQuery, DefinitionRef};
+use super::definition::{Definition, JobTemplate, Phase};
+use super::progress::{Outline, PhaseShape, StageShape};
+use crate::call::Answer;
+use crate::demands::{Demand, Demands};
+use crate::ids::{DefinitionId, PoolId};
+use crate::limits::{MAX_DEFINITIONS, MAX_JOBS_OF_BUILD};
+use crate::pools::{checked_name, same_name};
+use crate::{Refusal, Service};
+
+/// A definition that is known.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct KnownDefinition {
+    pub(crate) id: DefinitionId,
+    pub(crate) name: Arc<str>,
+    pub(crate) project: String,
+    pub(crate) project_id: Uuid,
+    pub(crate) pool: PoolId,
+    pub(crate) revision: u32,
+    pub(crate) created: Instant,
+    pub(crate) what: Arc<Blueprint>,
+}
+
+/// What a build of a definition runs. A build keeps the one that it was queued with.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Blueprint {
+    pub(crate) outline: Outline,
+    /// The names of its stages.
+    pub(crate) stages: Vec<Arc<str>>,
+    pub(crate) phases: Vec<KnownPhase>,
+    /// How many jobs all of it has.
+    pub(crate) jobs: usize,
+}
+
+/// A phase of a definition.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct KnownPhase {
+    pub(crate) name: Arc<str>,
+    pub(crate) pool: PoolId,
+    pub(crate) timeout: Option<Millis>,
+    pub(crate) cancel_timeout: Option<Millis>,
+    pub(crate) jobs: Vec<KnownJob>,
+}
+
+/// A job of a definition.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct KnownJob {
+    pub(crate) name: Arc<str>,
+    pub(crate) demands: Demands,
+    pub(crate) duration: MillisRange,
+}
+
+/// All definitions.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Definitions {
+    by_id: BTreeMap<DefinitionId, KnownDefinition>,
+    by_name: BTreeMap<String, DefinitionId>,
+}
+
+impl Definitions {
+    pub(crate) fn get(&self, id: DefinitionId) -> Option<&KnownDefinition> {
+        self.by_id.get(&id)
+    }
+
+    fn named(&self, name: &str) -> Option<&KnownDefinition> {
+        self.by_name.get(&name.to_lowercase()).and_then(|id| self.by_id.get(id))
+    }
+}
+
+/// The places of names in a list of names, which all have to be there.
+fn places<'n>(
+    names: &[&'n str],
+    of: &str,
+    wanted: &[String],
+    what: &str,
+) -> Result<Vec<usize>, Refusal> {
+    let place = |wanted: &String| {
+        let found = names.iter().position(|name| same_name(name, wanted));
+        found.ok_or_else(|| Refusal::Invalid(format!("The {what} {of} depends on the unknown {what} {wanted}.")))
+    };
+    wanted.iter().map(place).collect()
+}
+
+/// Whether something waits for itself.
+fn has_cycle(depends_on: &[Vec<usize>], first: usize) -> bool {
+    let mut free = vec![false; depends_on.len()];
+    loop {
+        let next = (0..free.len())
+            .find(|place| !free[*place] && depends_on[*place].iter().all(|before| free[*before - first]));
+        match next {
+            Some(place) => free[place] = true,
+            None => return free.contains(&false),
+        }
+    }
+}
+
+fn check_names(names: &[&str], what: &'static str) -> Result<(), Refusal> {
+    let mut seen = std::collections::BTreeSet::new();
+    for name in names {
+        checked_name(name, what)?;
+        if !seen.insert(name.to_lowercase()) {
+            return Err(Refusal::Invalid(format!("There are two {what}s named {name}.")));
+        }
+    }
+    Ok(())
+}
+
+impl Service {
+    pub(crate) fn list_definitions(&self, query: &DefinitionQuery) -> Result<Answer, Refusal> {
+        let project = query.project.as_deref().map(|project| self.project_id(project)).transpose()?;
+        let wanted = |known: &&KnownDefinition| {
+            project.is_none_or(|project| known.project_id == project)
+                && query.name.as_deref().is_none_or(|pattern| matches_pattern(&known.name, pattern))
+                && (query.ids.is_empty() || query.ids.contains(&known.id))
+                && query.after.is_none_or(|after| known.id >= after)
+        };
+        let mut found: Vec<DefinitionId> =
+            self.definitions.by_id.values().filter(wanted).map(|known| known.id).collect();
+        let next = query.top.and_then(|top| found.get(usize::try_from(top).ok()?).copied());
+        if let Some(next) = next {
+            found.retain(|id| *id < next);
+        }
+        if query.by_name {
+            found.sort_by_key(|id| self.definitions.get(*id).map(|known| known.name.to_lowercase()));
+        }
+        let answer = match query.as_pipelines {
+            true => BuildAnswer::Pipelines(found).into(),
+            false => Answer::Definitions(found),
+        };
+        Ok(answer.continued(next.map(|next| next.0)))
+    }
+
+    pub(crate) fn get_definition(
+        &self,
+        project: Option<&str>,
+        id: DefinitionId,
+    ) -> Result<&KnownDefinition, Refusal> {
+        let known = self.definitions.get(id).ok_or(Refusal::DefinitionNotFound(id))?;
+        match project.map(|project| self.project_id(project)).transpose()? {
+            Some(project) if project != known.project_id => Err(Refusal::DefinitionNotFound(id)),
+            _ => Ok(known),
+        }
+    }
+
+    pub(crate) fn find_definition(
+        &self,
+        project: Option<&str>,
+        reference: &DefinitionRef,
+    ) -> Result<&KnownDefinition, Refusal> {
+        match reference {
+            DefinitionRef::Id(id) => self.get_definition(project, *id),
+            DefinitionRef::Name(name) => {
+                let unknown = || Refusal::DefinitionNameNotFound(name.clone());
+                let known = self.definitions.named(name).ok_or_else(unknown)?;
+                self.get_definition(project, known.id).map_err(|_| unknown())
+            }
+        }
+    }
+
+    /// Makes a definition. One with the same name keeps its id and gets the new jobs.
+    pub(crate) fn define(&mut self, definition: &Definition) -> Result<Answer, Refusal> {
+        let name = checked_name(&definition.name, "definition")?.to_owned();
+        let pool = self.pool_named(&definition.pool)?;
+        let what = Arc::new(self.blueprint(definition, pool)?);
+        let known = self.definitions.named(&name);
+        let (id, revision, created) = match known {
+            Some(known) => (known.id, known.revision.saturating_add(1), known.created),
+            None if self.definitions.by_id.len() >= MAX_DEFINITIONS => {
+                return Err(Refusal::Full { what: "definitions", limit: MAX_DEFINITIONS });
+            }
+            None => (DefinitionId(self.definitions.by_id.len() as u64 + 1), 1, self.now),
+        };
+        let project_id = self.ensure_project(&definition.project)?;
+        let project = definition.project.clone();
+        let key = name.to_lowercase();
+        let name: Arc<str> = name.into();
+        if self.definitions.get(id).is_some_and(|known| known.name != name || known.project != project) {
+            for build in self.builds.values().filter(|build: &&Build| build.definition == id) {
+                self.write_rows_of(build);
+            }
+        }
+        let known = KnownDefinition { id, name, project, project_id, pool, revision, created, what };
+        self.definitions.by_name.insert(key, id);
+        self.definitions.by_id.insert(id, known);
+        Ok(Answer::Definition(id))
+    }
+
+    fn pool_named(&self, name: &str) -> Result<PoolId, Refusal> {
+        let pool = self.pool_by_name(name).map(|pool| pool.id);
+        pool.ok_or_else(|| Refusal::PoolNameNotFound(name.to_owned()))
+    }
+
+    fn blueprint(&self, definition: &Definition, pool: PoolId) -> Result<Blueprint, Refusal> {
+        let jobs = definition.jobs().count();
+        if jobs == 0 || jobs > MAX_JOBS_OF_BUILD {
+            return Err(Refusal::Invalid(format!("A definition names 1 to {MAX_JOBS_OF_BUILD} jobs.")));
+        }
+        let names: Vec<&str> = definition.stages.iter().map(|stage| stage.name.as_str()).collect();
+        check_names(&names, "stage")?;
+        let mut blueprint = Blueprint {
+            outline: Outline::default(),
+            stages: names.iter().map(|name| Arc::from(*name)).collect(),
+            phases: Vec::new(),
+            jobs,
+        };
+        for stage in &definition.stages {
+            let phases = self.add_phases(&mut blueprint, &stage.phases, pool)?;
+            let depends_on = places(&names, &stage.name, &stage.depends_on, "stage")?;
+            blueprint.outline.stages.push(StageShape { depends_on, condition: stage.condition, phases });
+        }
+        let stages: Vec<_> = blueprint.outline.stages.iter().map(|stage| stage.depends_on.clone()).collect();
+        if has_cycle(&stages, 0) {
+            return Err(Refusal::Invalid("The stages of a definition depend on each other in a circle.".to_owned()));
+        }
+        Ok(blueprint)
+    }
+
+    fn add_phases(
+        &self,
+        blueprint: &mut Blueprint,
+        phases: &[Phase],
+        pool: PoolId,
+    ) -> Result<std::ops::Range<usize>, Refusal> {
+        let first = blueprint.phases.len();
+        let stage = blueprint.outline.stages.len();
+        let names: Vec<&str> = phases.iter().map(|phase| phase.name.as_str()).collect();
+        check_names(&names, "job")?;
+        let mut graph = Vec::with_capacity(phases.len());
+        for phase in phases {
+            if phase.jobs.is_empty() || phase.max_parallel == Some(0) {
+                let message = format!("The job {} has nothing to run.", phase.name);
+                return Err(Refusal::Invalid(message));
+            }
+            let mut depends_on = places(&names, &phase.name, &phase.depends_on, "job")?;
+            depends_on.iter_mut().for_each(|place| *place += first);
+            graph.push(depends_on.clone());
+            let pool = phase.pool.as_deref().map_or(Ok(pool), |name| self.pool_named(name))?;
+            blueprint.outline.phases.push(PhaseShape {
+                stage,
+                depends_on,
+                condition: phase.condition,
+                jobs: phase.jobs.len(),
+                max_parallel: phase.max_parallel.map_or(usize::MAX, |most| most as usize),
+            });
+            blueprint.phases.push(KnownPhase {
+                name: phase.name.as_str().into(),
+                pool,
+                timeout: phase.timeout,
+                cancel_timeout: phase.cancel_timeout,
+                jobs: self.known_jobs(&phase.jobs),
+            });
+        }
+        if has_cycle(&graph, first) {
+            return Err(Refusal::Invalid("The jobs of a definition depend on each other in a circle.".to_owned()));
+        }
+        Ok(first..blueprint.phases.len())
+    }
+
+    /// The service adds a demand on the agent's version to every job (seen in public payloads).
+    fn known_jobs(&self, templates: &[JobTemplate]) -> Vec<KnownJob> {
+        let version = Demand::agent_version(&self.settings.minimum_agent_version);
+        let known = |template: &JobTemplate| {
+            let mut demands = template.demands.clone();
+            if !demands.iter().any(Demand::is_agent_version) {
+                demands.push(version.clone());
+            }
+            KnownJob {
+                name: template.name.as_str().into(),
+                demands: Demands::new(demands),
+                duration: template.duration,
+            }
+        };
+        templates.iter().map(known).collect()
+    }
+}
+
+/// Whether a name matches, whatever the case; a `*` at either end stands for anything (Azure Pipelines'
+/// documentation, "Definitions - List").
+fn matches_pattern(name: &str, pattern: &str) -> bool {
+    let (name, pattern) = (name.to_lowercase(), pattern.to_lowercase());
+    match (pattern.strip_prefix('*'), pattern.strip_suffix('*')) {
+        (None, None) => name == pattern,
+        (Some(end), None) => name.ends_with(end),
+        (None, Some(start)) => name.starts_with(start),
+        (Some(_), Some(_)) => name.contains(pattern.trim_matches('*')),
+    }
+}
