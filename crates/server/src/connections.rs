@@ -12,7 +12,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::task::JoinSet;
 
-use crate::Limits;
+use crate::patience::Patient;
+use crate::{Limits, Tls};
 
 /// The most a connection buffers, and so the longest head.
 const MAX_BUFFER: usize = 16 * 1024;
@@ -25,6 +26,7 @@ pub(crate) async fn serve(
     listener: TcpListener,
     router: Router,
     limits: Limits,
+    tls: Option<Tls>,
     mut stop: oneshot::Receiver<()>,
 ) {
     let mut builder = http1::Builder::new();
@@ -39,13 +41,28 @@ pub(crate) async fn serve(
         };
         // Answers are small and awaited: none should wait for the next packet.
         let _ = stream.set_nodelay(true);
+        let stream = Patient::new(stream, limits.write_time);
         let service = TowerToHyperService::new(router.clone());
-        let connection = graceful.watch(builder.serve_connection(TokioIo::new(stream), service));
-        connections.spawn(async move {
-            // A client that goes away is no event: agents crash by closing their sockets.
-            let _ = connection.await;
-            drop(slot);
-        });
+        // A client that goes away is no event: agents crash by closing their sockets.
+        match &tls {
+            None => {
+                let connection = graceful.watch(builder.serve_connection(TokioIo::new(stream), service));
+                connections.spawn(async move {
+                    let _ = connection.await;
+                    drop(slot);
+                });
+            }
+            Some(tls) => {
+                let (builder, watcher, accepted) = (builder.clone(), graceful.watcher(), tls.accept(stream));
+                connections.spawn(async move {
+                    // Whoever does not say what TLS begins with has as long as for a head.
+                    if let Ok(Ok(stream)) = clock::wall::timeout(limits.head_time, accepted).await {
+                        let _ = watcher.watch(builder.serve_connection(TokioIo::new(stream), service)).await;
+                    }
+                    drop(slot);
+                });
+            }
+        }
         while connections.try_join_next().is_some() {}
     }
     drop(listener);

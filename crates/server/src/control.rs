@@ -6,7 +6,7 @@
 //! { "name": "keda-pool", "agents": [{ "name": "template", "capabilities": { "java": "17" } }] }
 //! ```
 
-use azure_devops::{Call, Definition, Demand, JobTemplate, Refusal};
+use azure_devops::{BuildCall, Call, Definition, Demand, JobTemplate, Refusal};
 use model::{Millis, scenario};
 use serde::Deserialize;
 
@@ -58,11 +58,24 @@ pub(crate) fn definition(body: &[u8]) -> Result<Definition, Refusal> {
                 (Some(name), _) => format!("{name} {copy}"),
                 (None, _) => format!("Job {}", jobs.len() + 1),
             };
-            jobs.push(JobTemplate { name, demands: demands.clone(), duration: job.duration });
+            jobs.push(JobTemplate::new(name, demands.clone(), job.duration));
         }
     }
     let project = body.project.unwrap_or_else(|| PROJECT.to_owned());
-    Ok(Definition { name: body.name, project, pool: body.pool, jobs })
+    Ok(Definition::flat(body.name, project, body.pool, jobs))
+}
+
+/// Reads a project.
+pub(crate) fn project(body: &[u8]) -> Result<Call, Refusal> {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct ProjectBody {
+        name: String,
+        #[serde(default)]
+        public: bool,
+    }
+    let ProjectBody { name, public } = read(body)?;
+    Ok(BuildCall::DefineProject { name, public }.into())
 }
 
 /// Reads a pool.

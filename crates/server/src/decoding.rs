@@ -3,21 +3,26 @@
 //! Members that are not known are ignored, as the real service does.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use axum::http::Method;
-use azure_devops::wire::{JOB_COMPLETED, PlanEvent, WireResult};
-use azure_devops::{
-    AgentChange, AgentDraft, AgentId, BuildId, BuildQuery, BuildStatus, Call, DefinitionId, DefinitionRef,
-    Include, JobRequestQuery, PoolId, Refusal, RequestId, SessionDraft,
-};
+use azure_devops::oauth::PublicKey;
+use azure_devops::wire::WireResult;
+use azure_devops::{AgentChange, AgentDraft, AgentId, BuildCall, Call, Include, JobRequestQuery, PoolCall, Properties, PropertyFilter, Refusal, SessionDraft};
 use model::event::RequestForm;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+pub(crate) mod builds;
+mod plans;
+mod pools;
+
 use crate::control;
+use crate::control_faults::{self, FaultWork};
 use crate::packages::PackageQuery;
 use crate::query::Query;
 use crate::routes::Route;
+use crate::sealing;
 
 /// What a request asks for.
 #[derive(Debug)]
@@ -28,10 +33,16 @@ pub(crate) enum Work {
     ConnectionData,
     /// Where areas live: all of them here.
     ResourceAreas,
-    /// Which routes there are.
-    Locations,
+    /// Which routes there are, in an area or in all.
+    Locations(Option<String>),
+    /// Telemetry, which is heard and forgotten.
+    Heard,
+    /// JSON that is always the same.
+    Json(String),
     /// Agent packages; one object instead of a list if a version is named.
     Packages(PackageQuery),
+    /// Faults, made over the control route.
+    Faults(FaultWork),
 }
 
 /// Says what a request asks for, or that its method is not modelled on this route.
@@ -44,24 +55,20 @@ pub(crate) fn decode(
     let call = match (method.as_str(), route) {
         ("GET", Route::ConnectionData) => return Ok(Some(Work::ConnectionData)),
         ("GET", Route::ResourceAreas) => return Ok(Some(Work::ResourceAreas)),
-        ("OPTIONS", Route::Locations) => return Ok(Some(Work::Locations)),
+        ("OPTIONS", Route::Locations(area)) => return Ok(Some(Work::Locations(area.clone()))),
         ("GET", Route::Packages { platform, version }) => {
             return packages(query, platform.as_deref(), version.as_deref()).map(Some);
         }
-        ("POST", Route::Define) => Call::Define(control::definition(body)?),
+        ("POST", Route::Define) => Call::Build(BuildCall::define(control::definition(body)?)),
+        ("POST", Route::DefineProject) => control::project(body)?,
         ("POST", Route::DefinePool) => control::pool(body)?,
-        ("POST", Route::PlanEvents(plan)) => {
-            let event: PlanEvent = read(body)?;
-            if !event.name.eq_ignore_ascii_case(JOB_COMPLETED) {
-                return Ok(None);
-            }
-            Call::CompleteJob {
-                plan: *plan,
-                request: RequestId(event.request_id),
-                result: event.result.0,
-                agent_shutting_down: event.agent_shutting_down,
-            }
-        }
+        ("POST", Route::Faults) => return control_faults::read(body).map(Work::Faults).map(Some),
+        ("GET", Route::Faults) => return Ok(Some(Work::Faults(FaultWork::List))),
+        ("DELETE", Route::Faults) => return Ok(Some(Work::Faults(FaultWork::RemoveAll))),
+        ("GET", Route::Fault(id)) => return Ok(Some(Work::Faults(FaultWork::Show(*id)))),
+        ("DELETE", Route::Fault(id)) => return Ok(Some(Work::Faults(FaultWork::Remove(*id)))),
+        (_, Route::OfPools(route)) => return pools::decode(method, route, query, body),
+        (_, Route::Plans(route)) => return plans::decode(method, route, query, body),
         (_, Route::Pools | Route::Pool(_)) => return pools(method, route, query, body),
         (_, Route::Agents(_) | Route::Agent(..) | Route::UserCapabilities(..)) => {
             return agents(method, route, query, body);
@@ -72,9 +79,7 @@ pub(crate) fn decode(
         (_, Route::JobRequests(_) | Route::JobRequest(..)) => {
             return job_requests(method, route, query, body);
         }
-        (_, Route::Definitions | Route::Definition(_) | Route::Builds | Route::Build(_)) => {
-            return builds(method, route, query, body);
-        }
+        (_, Route::Builds(route)) => return builds::decode(method, route, query, body),
         _ => return Ok(None),
     };
     Ok(Some(Work::Call(call)))
@@ -82,21 +87,11 @@ pub(crate) fn decode(
 
 fn pools(method: &Method, route: &Route, query: &Query, body: &[u8]) -> Result<Option<Work>, Refusal> {
     let call = match (method.as_str(), route) {
-        ("GET", Route::Pools) => match query.value::<PoolId>("poolid")? {
-            Some(id) if query.text("poolname").is_none() => Call::FindPool(id),
-            _ => Call::ListPools {
-                name: query.text("poolname").map(str::to_owned),
-                ids: query.list("poolids")?,
-            },
-        },
+        ("GET", Route::Pools) => pools::list(query)?,
         ("GET", Route::Pool(id)) => Call::GetPool(*id),
-        ("POST", Route::Pools) => {
-            #[derive(Deserialize)]
-            struct NewPool {
-                name: String,
-            }
-            Call::CreatePool { name: read::<NewPool>(body)?.name, placeholders: Vec::new() }
-        }
+        ("POST", Route::Pools) => pools::new_pool(body)?,
+        ("PATCH", Route::Pool(id)) => pools::changed_pool(*id, body)?,
+        ("DELETE", Route::Pool(id)) => PoolCall::Remove(*id).into(),
         _ => return Ok(None),
     };
     Ok(Some(Work::Call(call)))
@@ -111,6 +106,21 @@ struct AgentBody {
     enabled: Option<bool>,
     max_parallelism: Option<u32>,
     system_capabilities: Option<BTreeMap<String, String>>,
+    user_capabilities: Option<BTreeMap<String, String>>,
+    properties: Option<Properties>,
+    authorization: Option<AuthorizationBody>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct AuthorizationBody {
+    public_key: Option<PublicKey>,
+}
+
+/// The key of an agent. One that nobody could use is none: clients that only make up an agent send such.
+fn usable_key(authorization: Option<AuthorizationBody>) -> Option<Arc<PublicKey>> {
+    let key = authorization?.public_key?;
+    sealing::rsa_key(&key).is_some().then(|| Arc::new(key))
 }
 
 impl From<AgentBody> for AgentDraft {
@@ -121,6 +131,10 @@ impl From<AgentBody> for AgentDraft {
             os_description: body.os_description.unwrap_or_default().into(),
             enabled: body.enabled,
             capabilities: body.system_capabilities.unwrap_or_default().into(),
+            user_capabilities: body.user_capabilities,
+            max_parallelism: body.max_parallelism,
+            properties: body.properties.unwrap_or_default(),
+            public_key: usable_key(body.authorization),
         }
     }
 }
@@ -132,12 +146,11 @@ fn agents(method: &Method, route: &Route, query: &Query, body: &[u8]) -> Result<
         last_completed_request: query.is_set("includelastcompletedrequest"),
     };
     let call = match (method.as_str(), route) {
-        ("GET", Route::Agents(pool)) => Call::ListAgents {
-            pool: *pool,
-            name: query.text("agentname").map(str::to_owned),
-            demands: query.list("demands")?,
-            include,
-        },
+        ("GET", Route::Agents(pool)) => pools::agents(*pool, query, include)?,
+        ("GET", Route::Agent(pool, agent)) if query.text("propertyfilters").is_some() => {
+            let properties = PropertyFilter::of(query.list("propertyfilters")?);
+            PoolCall::GetAgent { pool: *pool, agent: *agent, include, properties }.into()
+        }
         ("GET", Route::Agent(pool, agent)) => Call::GetAgent { pool: *pool, agent: *agent, include },
         ("POST", Route::Agents(pool)) => {
             Call::RegisterAgent { pool: *pool, draft: read::<AgentBody>(body)?.into() }
@@ -146,8 +159,17 @@ fn agents(method: &Method, route: &Route, query: &Query, body: &[u8]) -> Result<
             Call::ReplaceAgent { pool: *pool, agent: *agent, draft: read::<AgentBody>(body)?.into() }
         }
         ("PATCH", Route::Agent(pool, agent)) => {
-            let change: AgentBody = read(body)?;
-            let change = AgentChange { enabled: change.enabled, max_parallelism: change.max_parallelism };
+            let body: AgentBody = read(body)?;
+            let change = AgentChange {
+                enabled: body.enabled,
+                max_parallelism: body.max_parallelism,
+                name: body.name.map(Into::into),
+                version: body.version.map(Into::into),
+                os_description: body.os_description.map(Into::into),
+                capabilities: body.system_capabilities.map(Into::into),
+                user_capabilities: body.user_capabilities,
+                properties: body.properties.unwrap_or_default(),
+            };
             Call::UpdateAgent { pool: *pool, agent: *agent, change }
         }
         ("DELETE", Route::Agent(pool, agent)) => Call::RemoveAgent { pool: *pool, agent: *agent },
@@ -196,6 +218,9 @@ fn listening(method: &Method, route: &Route, query: &Query, body: &[u8]) -> Resu
         ("GET", Route::Messages(pool)) => {
             Call::Poll { pool: *pool, session: session()?, after: query.value("lastmessageid")? }
         }
+        ("POST", Route::Messages(pool)) => {
+            Call::RefreshAgents { pool: *pool, agent: query.value("agentid")? }
+        }
         ("DELETE", Route::Message(pool, message)) => {
             Call::DeleteMessage { pool: *pool, session: session()?, message: *message }
         }
@@ -209,6 +234,10 @@ fn job_requests(method: &Method, route: &Route, query: &Query, body: &[u8]) -> R
         ("GET", Route::JobRequests(pool)) => {
             Call::ListJobRequests { pool: *pool, query: job_request_query(query)? }
         }
+        ("GET", Route::JobRequest(pool, request)) if query.is_set("includestatus") => {
+            PoolCall::GetStatus { pool: *pool, request: *request }.into()
+        }
+        ("DELETE", Route::JobRequest(pool, request)) => pools::ended(*pool, *request, query)?,
         ("GET", Route::JobRequest(pool, request)) => Call::GetJobRequest { pool: *pool, request: *request },
         ("PATCH", Route::JobRequest(pool, request)) => {
             #[derive(Deserialize)]
@@ -235,6 +264,8 @@ fn job_request_query(query: &Query) -> Result<JobRequestQuery, Refusal> {
         agents,
         plan: query.value("planid")?,
         job: query.value("jobid")?,
+        from: query.value("continuationtoken")?,
+        ..JobRequestQuery::default()
     })
 }
 
@@ -246,60 +277,6 @@ pub(crate) fn form(query: &Query) -> RequestForm {
 fn to_top(query: &Query) -> bool {
     let option = query.text("updateoptions");
     option.is_some_and(|option| option == "1" || option.eq_ignore_ascii_case("bumpRequestToTop"))
-}
-
-#[derive(Deserialize)]
-struct BuildBody {
-    definition: Option<DefinitionBody>,
-}
-
-#[derive(Deserialize)]
-struct DefinitionBody {
-    id: Option<DefinitionId>,
-    name: Option<String>,
-}
-
-fn builds(method: &Method, route: &Route, query: &Query, body: &[u8]) -> Result<Option<Work>, Refusal> {
-    let call = match (method.as_str(), route) {
-        ("GET", Route::Definitions) => Call::ListDefinitions { name: query.text("name").map(str::to_owned) },
-        ("GET", Route::Definition(id)) => Call::GetDefinition(*id),
-        ("POST", Route::Builds) => Call::QueueBuild(definition_to_build(query, body)?),
-        ("GET", Route::Builds) => Call::ListBuilds(build_query(query)?),
-        ("GET", Route::Build(id)) => Call::GetBuild(*id),
-        ("PATCH", Route::Build(id)) => {
-            #[derive(Deserialize)]
-            struct BuildChange {
-                status: Option<BuildStatus>,
-            }
-            match read::<BuildChange>(body)?.status {
-                Some(BuildStatus::Cancelling) => Call::CancelBuild(*id),
-                _ => return Ok(None),
-            }
-        }
-        _ => return Ok(None),
-    };
-    Ok(Some(Work::Call(call)))
-}
-
-fn definition_to_build(query: &Query, body: &[u8]) -> Result<DefinitionRef, Refusal> {
-    let definition = if body.is_empty() { None } else { read::<BuildBody>(body)?.definition };
-    let (id, name) = definition.map_or((None, None), |definition| (definition.id, definition.name));
-    let id = id.map_or_else(|| query.value("definitionid"), |id| Ok(Some(id)))?;
-    id.map(DefinitionRef::Id)
-        .or(name.map(DefinitionRef::Name))
-        .ok_or_else(|| Refusal::Invalid("The build has to name a definition.".to_owned()))
-}
-
-fn build_query(query: &Query) -> Result<BuildQuery, Refusal> {
-    let statuses = query.text("statusfilter").unwrap_or_default().split(',').map(str::trim);
-    let order = query.text("queryorder").unwrap_or_default();
-    Ok(BuildQuery {
-        ids: query.list::<BuildId>("buildids")?,
-        definitions: query.list("definitions")?,
-        statuses: statuses.filter_map(BuildStatus::named).collect(),
-        top: query.value("$top")?,
-        ascending: order.to_lowercase().ends_with("ascending"),
-    })
 }
 
 /// start.sh asks with `top`, the SDKs with `$top`.
@@ -320,6 +297,8 @@ pub(crate) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use azure_devops::RequestId;
+    use azure_devops::PoolId;
     use crate::{query, routes};
 
     fn decoded(method: &str, target: &str, body: &str) -> Result<Option<Work>, Refusal> {
@@ -353,7 +332,7 @@ mod tests {
     #[test]
     fn a_pool_is_asked_for_by_name_or_by_id() {
         let by_name = call("GET", "_apis/distributedtask/pools?poolName=my+pool", "");
-        assert!(matches!(by_name, Call::ListPools { name: Some(name), .. } if name == "my pool"));
+        assert!(matches!(by_name, Call::Pools(call) if matches!(&*call, PoolCall::List(query) if query.name.as_deref() == Some("my pool"))));
         let by_id = call("GET", "_apis/distributedtask/pools?poolID=44", "");
         assert!(matches!(by_id, Call::FindPool(PoolId(44))));
     }
@@ -366,24 +345,6 @@ mod tests {
         assert!(matches!(renewal, Call::RenewJobRequest { request: RequestId(7), to_top: false, .. }));
         let end = call("PATCH", path, r#"{"requestId":7,"result":2}"#);
         assert!(matches!(end, Call::FinishJobRequest { result: model::event::JobResult::Failed, .. }));
-    }
-
-    #[test]
-    fn a_build_is_cancelled_by_name_or_number_and_nothing_else_of_it_changes() {
-        for body in [r#"{"status":"cancelling","id":5}"#, r#"{"status":4}"#] {
-            assert!(matches!(call("PATCH", "P/_apis/build/builds/5", body), Call::CancelBuild(BuildId(5))));
-        }
-        let kept = decoded("PATCH", "P/_apis/build/builds/5", r#"{"keepForever":true}"#);
-        assert!(matches!(kept, Ok(None)));
-    }
-
-    #[test]
-    fn a_build_names_its_definition_by_id_or_name() {
-        let by_id = call("POST", "P/_apis/build/builds", r#"{"definition":{"id":4},"sourceBranch":"x"}"#);
-        assert!(matches!(by_id, Call::QueueBuild(DefinitionRef::Id(DefinitionId(4)))));
-        let by_name = call("POST", "P/_apis/build/builds", r#"{"definition":{"name":"ci"}}"#);
-        assert!(matches!(by_name, Call::QueueBuild(DefinitionRef::Name(name)) if name == "ci"));
-        assert!(matches!(decoded("POST", "P/_apis/build/builds", "{}"), Err(Refusal::Invalid(_))));
     }
 
     #[test]

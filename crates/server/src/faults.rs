@@ -3,41 +3,40 @@
 //!
 //! A fault comes before everything else, the token included: it is what stands in front of the
 //! service that fails. Control routes are ours and never fail.
+//!
+//! What is hit is decided by [`azure_devops::faults`]; here is what it looks like on the wire.
+
+mod wire;
 
 use std::collections::BTreeMap;
 
-use axum::http::StatusCode;
-use axum::response::Response;
-use azure_devops::{BadToken, Call, Refusal};
+use azure_devops::faults::{self, Asked, FaultId, Rate};
+use azure_devops::{Call, Caller, Refusal};
 use model::Millis;
 use model::event::ScalerRow;
-use model::fault::{self, NamedAnswer, ServiceAnswer, ServiceFault};
-use serde_json::json;
+use model::fault::{self, CalledBy, NamedAnswer, ServiceAnswer, ServiceFault, Shown};
+use model::scenario::ParallelJobs;
 
 use crate::organization::Encoded;
-use crate::responses;
 use crate::routes::Route;
+
+pub(crate) use wire::{NO_LIST, error, redirect, reversed, told_of_budget, token_expired, truncated};
 
 /// The most different reads of KEDA's that are remembered, for faults that answer as before.
 const MOST_READS: usize = 64;
-/// What Azure DevOps calls an answer that its own parts did not give.
-const UNAVAILABLE: (&str, &str) = ("VssServiceResponseException", "Microsoft.VisualStudio.Services.Common");
-/// The same for a caller that asks too much. Source: Azure DevOps, "Rate and usage limits".
-const BLOCKED: (&str, &str) = ("RequestBlockedException", "Microsoft.TeamFoundation.Framework.Server");
 
 /// The faults that are on, by their number.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Faults {
-    on: BTreeMap<u32, On>,
+    pub(crate) on: faults::Faults,
+    /// What KEDA's reads were answered when each fault that answers as before began.
+    before: BTreeMap<FaultId, BTreeMap<Box<str>, Snapshot>>,
     /// What KEDA reads, by path and query.
     reads: BTreeMap<Box<str>, Call>,
-}
-
-#[derive(Debug)]
-struct On {
-    fault: ServiceFault,
-    /// What KEDA's reads were answered when it began.
-    before: BTreeMap<Box<str>, Snapshot>,
+    /// How many parallel jobs the organisation has without faults.
+    own_parallel_jobs: ParallelJobs,
+    /// Those that were made over the control route.
+    pub(crate) made: crate::control_faults::Made,
 }
 
 /// An answer to a read, and its rows.
@@ -52,8 +51,12 @@ pub(crate) struct Snapshot {
 pub(crate) struct Effect {
     /// How much later it is answered.
     pub(crate) delay: Millis,
+    /// How much later for each row.
+    pub(crate) delay_per_row: Millis,
     /// What is answered instead.
     pub(crate) answer: Option<Instead>,
+    /// What the caller is told of its budget.
+    pub(crate) rate: Option<Rate>,
 }
 
 /// What is answered instead.
@@ -63,8 +66,18 @@ pub(crate) enum Instead {
     Status(u16),
     /// A page in HTML.
     SignInPage,
+    /// Where to sign in.
+    Redirect,
+    /// The personal access token has expired.
+    TokenExpired,
     /// Half of the answer that is right.
     Malformed,
+    /// The same, and the connection breaks off.
+    Truncated,
+    /// A success without a list.
+    WithoutList,
+    /// The rows the other way round.
+    Reordered,
     /// What was right when the fault began.
     Before(Box<Snapshot>),
     /// Nothing.
@@ -72,24 +85,40 @@ pub(crate) enum Instead {
 }
 
 impl Faults {
+    pub(crate) fn new(seed: u64, own_parallel_jobs: ParallelJobs) -> Self {
+        Self {
+            on: faults::Faults::new(seed),
+            before: BTreeMap::new(),
+            reads: BTreeMap::new(),
+            own_parallel_jobs,
+            made: crate::control_faults::Made::default(),
+        }
+    }
+
     /// A fault begins. `read` answers what KEDA has been reading.
     pub(crate) fn begin(
         &mut self,
-        number: u32,
+        id: FaultId,
         fault: ServiceFault,
         mut read: impl FnMut(Call) -> Option<Snapshot>,
     ) {
-        let mut before = BTreeMap::new();
         if fault.answer == Some(ServiceAnswer::Named(NamedAnswer::Stale)) {
-            for (key, call) in &self.reads {
-                before.extend(read(call.clone()).map(|snapshot| (key.clone(), snapshot)));
-            }
+            let read = |(key, call): (&Box<str>, &Call)| Some((key.clone(), read(call.clone())?));
+            let before = self.reads.iter().filter_map(read).collect();
+            self.before.insert(id, before);
         }
-        self.on.insert(number, On { fault, before });
+        self.on.begin(id, fault);
     }
 
-    pub(crate) fn end(&mut self, number: u32) {
-        self.on.remove(&number);
+    /// A fault is over.
+    pub(crate) fn end(&mut self, id: FaultId) -> Option<ServiceFault> {
+        self.before.remove(&id);
+        self.on.end(id)
+    }
+
+    /// How many parallel jobs the organisation has now.
+    pub(crate) fn parallel_jobs(&self) -> ParallelJobs {
+        self.on.parallel_jobs().unwrap_or(self.own_parallel_jobs)
     }
 
     /// KEDA reads this.
@@ -99,128 +128,127 @@ impl Faults {
         }
     }
 
-    /// What becomes of a request to `route`, of KEDA's if `key` is given. Of several faults the longest
-    /// delay counts, and the first answer.
-    pub(crate) fn effect(&self, route: Option<&Route>, key: Option<&str>) -> Option<Effect> {
-        let mut found = None::<Effect>;
-        for On { fault, before } in self.on.values().filter(|on| concerns(on.fault.route, route)) {
-            let effect = found.get_or_insert_default();
-            effect.delay = effect.delay.max(fault.delay.map_or(Millis::ZERO, |delay| delay.most));
-            if effect.answer.is_none() {
-                effect.answer = fault.answer.and_then(|answer| instead(answer, before, key));
-            }
-        }
-        found
+    /// What becomes of a request, of KEDA's if `key` is given.
+    pub(crate) fn effect(&mut self, asked: &Asked, key: Option<&str>) -> Option<Effect> {
+        let effect = self.on.effect(asked)?;
+        Some(Effect {
+            delay: effect.delay,
+            delay_per_row: effect.delay_per_row,
+            answer: effect.answer.and_then(|(id, answer)| self.instead(id, answer, key)),
+            rate: effect.rate,
+        })
+    }
+
+    fn instead(&self, id: FaultId, answer: ServiceAnswer, key: Option<&str>) -> Option<Instead> {
+        let named = match answer {
+            ServiceAnswer::Status(status) => return Some(Instead::Status(status)),
+            ServiceAnswer::Named(named) => named,
+        };
+        Some(match named {
+            NamedAnswer::SignInPage => Instead::SignInPage,
+            NamedAnswer::Redirect => Instead::Redirect,
+            NamedAnswer::TokenExpired => Instead::TokenExpired,
+            NamedAnswer::Malformed => Instead::Malformed,
+            NamedAnswer::Truncated => Instead::Truncated,
+            NamedAnswer::WithoutList => Instead::WithoutList,
+            NamedAnswer::Reordered => Instead::Reordered,
+            NamedAnswer::Hang => Instead::Nothing,
+            // What nobody had asked before has no answer from before.
+            NamedAnswer::Stale => Instead::Before(Box::new(self.before.get(&id)?.get(key?)?.clone())),
+            NamedAnswer::MessageLost | NamedAnswer::MessageTwice | NamedAnswer::LockLost => return None,
+        })
     }
 }
 
-fn instead(
-    answer: ServiceAnswer,
-    before: &BTreeMap<Box<str>, Snapshot>,
-    key: Option<&str>,
-) -> Option<Instead> {
-    Some(match answer {
-        ServiceAnswer::Status(status) => Instead::Status(status),
-        ServiceAnswer::Named(NamedAnswer::SignInPage) => Instead::SignInPage,
-        ServiceAnswer::Named(NamedAnswer::Malformed) => Instead::Malformed,
-        ServiceAnswer::Named(NamedAnswer::Hang) => Instead::Nothing,
-        ServiceAnswer::Named(
-            NamedAnswer::Redirect
-            | NamedAnswer::TokenExpired
-            | NamedAnswer::Truncated
-            | NamedAnswer::WithoutList
-            | NamedAnswer::Reordered
-            | NamedAnswer::MessageLost
-            | NamedAnswer::MessageTwice
-            | NamedAnswer::LockLost,
-        ) => return None,
-        // What nobody had asked before has no answer from before.
-        ServiceAnswer::Named(NamedAnswer::Stale) => Instead::Before(Box::new(before.get(key?)?.clone())),
+/// What a request shows of itself, by what it opens.
+pub(crate) fn shown(caller: &Result<Caller, Refusal>) -> Shown {
+    match caller {
+        Ok(Caller::Owner) => Shown::PersonalAccessToken,
+        Ok(Caller::Listener(_)) => Shown::AgentToken,
+        Ok(Caller::Job(_)) => Shown::JobToken,
+        Err(_) => Shown::Nothing,
+    }
+}
+
+/// Which program makes a request: what it says of itself, else what its token says.
+pub(crate) fn called_by(user_agent: Option<&str>, credential: Shown) -> CalledBy {
+    match (CalledBy::named(user_agent), credential) {
+        (CalledBy::Other, Shown::AgentToken | Shown::JobToken) => CalledBy::Agent,
+        (named, _) => named,
+    }
+}
+
+/// The route as faults name it; nothing for one that only faults of every route are about. By its template, so that
+/// what is added to the routes is not forgotten here.
+pub(crate) fn route(route: &Route) -> Option<fault::Route> {
+    by_template(route.template())
+}
+
+fn by_template(template: &str) -> Option<fault::Route> {
+    let has = |part: &str| template.contains(part);
+    Some(match () {
+        () if has("/plans") => fault::Route::Plans,
+        () if has("oauth2") => fault::Route::Tokens,
+        () if has("/packages") => fault::Route::Packages,
+        () if template.ends_with("/jobrequests") => fault::Route::JobRequests,
+        () if has("/jobrequests/") => fault::Route::Locks,
+        () if has("/sessions") => fault::Route::Sessions,
+        () if has("/messages") => fault::Route::Messages,
+        () if has("/agents") => fault::Route::Agents,
+        () if has("/pools") => fault::Route::Pools,
+        () if has("_apis/build") || has("_apis/pipelines") || has("_apis/projects") => fault::Route::Builds,
+        () if template == "_apis" || has("_apis/connectionData") || has("_apis/ResourceAreas") => {
+            fault::Route::Discovery
+        }
+        () => return None,
     })
 }
 
-/// Whether a fault of `of` is about requests to `route`.
-fn concerns(of: fault::Route, route: Option<&Route>) -> bool {
-    match of {
-        fault::Route::All => !matches!(route, Some(Route::Define | Route::DefinePool)),
-        fault::Route::Pools => matches!(route, Some(Route::Pools | Route::Pool(_))),
-        fault::Route::JobRequests => matches!(route, Some(Route::JobRequests(_))),
-        fault::Route::Agents => {
-            matches!(route, Some(Route::Agents(_) | Route::Agent(..) | Route::UserCapabilities(..)))
-        }
-        fault::Route::Sessions => matches!(route, Some(Route::Sessions(_) | Route::Session(..))),
-        fault::Route::Messages => matches!(route, Some(Route::Messages(_) | Route::Message(..))),
-        _ => false,
-    }
-}
-
-/// An error of that status with the body that clients of Azure DevOps know.
-pub(crate) fn error(status: u16, origin: &str) -> Response {
-    match status {
-        // Without a redirect, whatever the caller wishes: the scenario asked for this status.
-        401 => return responses::unauthorized(BadToken::Redirect, false, origin),
-        403 => return responses::refusal(&Refusal::AccessDenied),
-        _ => {}
-    }
-    let reason = StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason());
-    let (key, assembly) = if status == 429 { BLOCKED } else { UNAVAILABLE };
-    let body = json!({
-        "$id": "1",
-        "innerException": null,
-        "message": reason.unwrap_or("The request failed."),
-        "typeName": format!("{assembly}.{key}, {assembly}"),
-        "typeKey": key,
-        "errorCode": 0,
-        "eventId": 3000,
-    });
-    responses::encoded(Encoded { status, body: body.to_string().into() })
+/// Whether a route is one of ours, which never fails.
+pub(crate) fn is_control(route: &Route) -> bool {
+    route.template().starts_with("_poolproof")
 }
 
 #[cfg(test)]
 mod tests {
     use azure_devops::{PoolId, RequestId};
+    use model::Instant;
 
     use super::*;
 
-    fn fault(route: fault::Route, answer: Option<ServiceAnswer>, delay: Option<Millis>) -> ServiceFault {
-        ServiceFault { route, answer, delay: delay.map(model::MillisRange::exactly), ..ServiceFault::default() }
+    #[test]
+    fn every_route_has_the_name_that_faults_know_it_by() {
+        assert_eq!(route(&Route::JobRequests(PoolId(1))), Some(fault::Route::JobRequests));
+        assert_eq!(route(&Route::JobRequest(PoolId(1), RequestId(1))), Some(fault::Route::Locks));
+        assert_eq!(route(&Route::Builds), Some(fault::Route::Builds));
+        assert_eq!(route(&Route::Pools), Some(fault::Route::Pools));
+        assert_eq!(route(&Route::Agents(PoolId(1))), Some(fault::Route::Agents));
+        assert_eq!(route(&Route::Messages(PoolId(1))), Some(fault::Route::Messages));
+        assert_eq!(route(&Route::Locations), Some(fault::Route::Discovery));
+        assert_eq!(by_template("{project}/_apis/distributedtask/queues"), None);
+        assert!(is_control(&Route::Define) && !is_control(&Route::Builds));
     }
 
     #[test]
-    fn a_fault_is_about_its_route_and_about_nothing_else() {
-        let list = Route::JobRequests(PoolId(1));
-        let one = Route::JobRequest(PoolId(1), RequestId(1));
-        assert!(concerns(fault::Route::JobRequests, Some(&list)));
-        assert!(!concerns(fault::Route::JobRequests, Some(&one)));
-        assert!(concerns(fault::Route::All, Some(&one)) && concerns(fault::Route::All, None));
-        assert!(!concerns(fault::Route::All, Some(&Route::Define)));
-        assert!(!concerns(fault::Route::Pools, Some(&list)) && !concerns(fault::Route::Pools, None));
-    }
-
-    #[test]
-    fn of_several_faults_the_first_answer_counts_and_the_longest_delay() {
-        let mut faults = Faults::default();
-        let late = fault(fault::Route::Pools, None, Some(Millis::seconds(4)));
-        let refuses = fault(fault::Route::All, Some(ServiceAnswer::Status(503)), Some(Millis::seconds(1)));
-        faults.begin(0, late, |_| None);
-        faults.begin(1, refuses, |_| None);
-        let effect = faults.effect(Some(&Route::Pools), None).expect("an effect");
-        assert_eq!(effect.delay, Millis::seconds(4));
-        assert!(matches!(effect.answer, Some(Instead::Status(503))));
-        faults.end(1);
-        let effect = faults.effect(Some(&Route::Pools), None).expect("an effect");
-        assert!(effect.answer.is_none());
-        assert!(faults.effect(Some(&Route::Locations), None).is_none());
+    fn a_program_is_known_by_its_name_and_else_by_its_token() {
+        assert_eq!(called_by(Some("Go-http-client/1.1"), Shown::PersonalAccessToken), CalledBy::Keda);
+        assert_eq!(called_by(Some("VSServices/1 VstsAgentCore-linux-x64/4"), Shown::Nothing), CalledBy::Agent);
+        assert_eq!(called_by(Some("curl/7.68.0"), Shown::PersonalAccessToken), CalledBy::Other);
+        assert_eq!(called_by(None, Shown::JobToken), CalledBy::Agent);
     }
 
     #[test]
     fn a_stale_answer_is_that_of_the_beginning_and_only_for_what_was_read_before() {
-        let mut faults = Faults::default();
+        let mut faults = Faults::new(1, ParallelJobs::Unlimited);
         faults.remember("/jobrequests", &Call::ListPools { name: None, ids: Vec::new() });
-        let stale = fault(fault::Route::All, Some(ServiceAnswer::Named(NamedAnswer::Stale)), None);
-        let body = || Snapshot { answer: Encoded { status: 200, body: "before".into() }, rows: vec![] };
-        faults.begin(0, stale, |_| Some(body()));
-        let answer = |key| faults.effect(Some(&Route::Pools), key).and_then(|effect| effect.answer);
+        let answer = Some(ServiceAnswer::Named(NamedAnswer::Stale));
+        let stale = ServiceFault { answer, ..ServiceFault::default() };
+        let body = || Snapshot { answer: Encoded { status: 200, body: "before".into(), ..Encoded::default() }, rows: vec![] };
+        faults.begin(FaultId::Scenario(0), stale, |_| Some(body()));
+        let credential = Shown::PersonalAccessToken;
+        let route = Some(fault::Route::Pools);
+        let asked = Asked { at: Instant::START, route, caller: CalledBy::Keda, credential };
+        let mut answer = |key| faults.effect(&asked, key).and_then(|effect| effect.answer);
         let Some(Instead::Before(snapshot)) = answer(Some("/jobrequests")) else { panic!("an answer") };
         assert_eq!(snapshot.answer.body, "before");
         assert!(answer(Some("/other")).is_none() && answer(None).is_none());

@@ -7,24 +7,33 @@ use std::sync::Arc;
 use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
 use axum::http::Method;
-use axum::http::header::{AUTHORIZATION, HOST, HeaderMap, USER_AGENT};
+use axum::http::header::{ACCEPT, AUTHORIZATION, HOST, HeaderMap, USER_AGENT};
 use axum::http::uri::PathAndQuery;
 use axum::response::Response;
-use azure_devops::{Call, Caller, Refusal, Secret};
+use azure_devops::faults::{Fate, Upset};
+use azure_devops::{ApiVersions, Call, Caller, Message, PlanCall, Refusal, Secret};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use model::event::ScalerRow;
+use model::fault::service::KEDA_USER_AGENT;
+use model::fault::{self, Shown};
 use model::{Fact, Instant, Millis};
+use uuid::Uuid;
 
+use crate::control_faults;
+use crate::discovery::locations::{self, Location};
+use crate::discovery::versions;
 use crate::decoding::{self, Work};
+use crate::journal::NotKept;
 use crate::faults::{self, Effect, Instead};
 use crate::organization::{Called, Encoded, ScalerRead, Shared};
 use crate::packages::{self, PackageQuery};
 use crate::query::{self, Query};
 use crate::responses;
 use crate::routes::{self, Route};
-use crate::{Hub, Limits, discovery};
+use crate::sealing::Seal;
+use crate::{Hub, Limits, discovery, oauth};
 
 /// What the log is told for the status of a request that its caller gave up.
 const NO_ANSWER: u16 = 0;
@@ -33,10 +42,36 @@ const MAX_CALLER: usize = 100;
 
 /// Answers any request that is below an organisation, or below nothing.
 pub(crate) async fn answer(State(hub): State<Arc<Hub>>, request: Request) -> Response {
+    let version = version(&request);
+    let mut response = answer_any(hub, request).await;
+    version.tell(&mut response);
+    response
+}
+
+/// The version in which a request is answered.
+fn version(request: &Request) -> versions::Answered {
+    let asked = versions::asked(request.method(), request.uri().query(), request.headers());
+    versions::Answered::of(asked, location(request.uri().path()))
+}
+
+/// The resource that is asked for, below the organisation.
+fn location(path: &str) -> Option<&'static Location> {
+    locations::of_path(query::segments(path).get(1..)?)
+}
+
+async fn answer_any(hub: Arc<Hub>, request: Request) -> Response {
     let segments = query::segments(request.uri().path());
+    if let (&Method::POST, Some(host)) = (request.method(), oauth::host(&segments)) {
+        let host = host.and_then(|host| host.parse().ok());
+        return Box::pin(oauth::answer(&hub, host, request)).await;
+    }
     let Some((first, rest)) = segments.split_first() else {
         return responses::refusal(&Refusal::NothingHere("/".to_owned()));
     };
+    if *request.method() == Method::OPTIONS && first.eq_ignore_ascii_case("_apis") {
+        // The Python client looks here for what it misses at the organisation, as if that were a collection.
+        return responses::json(locations::NONE);
+    }
     let Some(organization) = hub.find(first) else {
         return responses::refusal(&Refusal::NothingHere(format!("/{first}")));
     };
@@ -45,15 +80,53 @@ pub(crate) async fn answer(State(hub): State<Arc<Hub>>, request: Request) -> Res
     drop(segments);
     let known = route.as_ref().ok().and_then(Option::as_ref);
     let asked = Asked::new(&organization, &request, known);
-    let effect = organization.faults().effect(known, asked.key.as_deref());
-    if let Some(effect) = effect {
-        return Box::pin(answer_otherwise(&hub, &organization, request, route, asked, effect)).await;
+    if let Some(effect) = effect(&organization, &request, known, &asked) {
+        let response = Box::pin(answer_otherwise(&hub, &organization, request, route, asked, effect)).await;
+        return kept(&organization, response).await;
     }
-    let answered = answer_organization(&hub, &organization, request, route, &asked).await;
+    let mut answered = answer_organization(&hub, &organization, request, route, &asked).await;
+    answered.response = kept(&organization, answered.response).await;
     if !answered.told {
         asked.record(&organization, answered.response.status().as_u16(), Vec::new());
     }
     answered.response
+}
+
+/// What faults make of a request. Ours never fail.
+fn effect(organization: &Shared, request: &Request, known: Option<&Route>, asked: &Asked) -> Option<Effect> {
+    if known.is_some_and(faults::is_control) || organization.faults().on.is_empty() {
+        return None;
+    }
+    let token = presented_token(request.headers());
+    let caller = organization.look(|service| service.authorize(token.as_ref()));
+    let hit = asked.hit(known.and_then(faults::route), faults::shown(&caller));
+    let mut effect = organization.faults().effect(&hit, asked.key.as_deref())?;
+    if effect.delay_per_row > Millis::ZERO {
+        effect.delay += Millis(effect.delay_per_row.0.saturating_mul(rows(organization, request, known)));
+    }
+    Some(effect)
+}
+
+/// How many rows a request would be answered with.
+fn rows(organization: &Shared, request: &Request, known: Option<&Route>) -> u64 {
+    let query = Query::parse(request.uri().query().unwrap_or_default());
+    let work = known.map(|route| decoding::decode(request.method(), route, &query, b""));
+    match work {
+        Some(Ok(Some(Work::Call(call)))) if !call.changes_state() => organization.rows(call),
+        _ => 0,
+    }
+}
+
+/// Waits until everything is kept that a response may tell of, whoever asked for it. If it cannot be
+/// kept, nobody is told.
+async fn kept(organization: &Shared, response: Response) -> Response {
+    match organization.ticket() {
+        None => response,
+        Some(ticket) => match ticket.await {
+            Ok(Ok(())) => response,
+            Ok(Err(NotKept)) | Err(_) => responses::refusal(&Refusal::NotKept),
+        },
+    }
 }
 
 /// Answers while a fault is on.
@@ -70,33 +143,63 @@ async fn answer_otherwise(
     let until = (!matches!(effect.answer, Some(Instead::Nothing))).then_some(due);
     let waiting = Waiting { organization, asked: Some(asked) };
     let removed = waits && !organization.wait(until).await;
-    let asked = waiting.over();
+    let mut asked = waiting.over();
     let mut rows = Vec::new();
+    let mut breaks_off = false;
+    let tell = |mut response: Response| {
+        if let Some(rate) = &effect.rate {
+            faults::told_of_budget(&mut response, rate, organization.epoch(), organization.now());
+        }
+        response
+    };
     let response = match effect.answer {
         _ if removed => responses::encoded(gone(organization)),
         Some(Instead::Nothing) => unreachable!("only the organization's end ends this wait"),
         Some(Instead::Status(status)) => faults::error(status, &origin(hub, request.headers())),
         Some(Instead::SignInPage) => responses::sign_in_page(),
+        Some(Instead::Redirect) => faults::redirect(&origin(hub, request.headers())),
+        Some(Instead::TokenExpired) => faults::token_expired(&origin(hub, request.headers())),
+        Some(Instead::WithoutList) => responses::json(faults::NO_LIST),
         Some(Instead::Before(snapshot)) => {
             rows = snapshot.rows;
             responses::encoded(snapshot.answer)
         }
-        Some(Instead::Malformed) => {
+        Some(broken @ (Instead::Malformed | Instead::Truncated)) => {
             // The rows are there, but nobody can read them.
             let unread = Asked { scaler_read: None, key: None, ..asked.clone() };
             let answered = answer_organization(hub, organization, request, route, &unread).await;
-            responses::broken_off(answered.response).await
+            breaks_off = matches!(broken, Instead::Truncated);
+            if breaks_off {
+                faults::truncated(answered.response).await
+            } else {
+                responses::broken_off(answered.response).await
+            }
+        }
+        Some(Instead::Reordered) => {
+            asked.reversed = true;
+            let answered = answer_organization(hub, organization, request, route, &asked).await;
+            // Job requests are the other way round by the service itself, before `$top` cuts them off.
+            let response = if answered.told || asked.is_list_of_jobs {
+                answered.response
+            } else {
+                faults::reversed(answered.response).await
+            };
+            if answered.told {
+                return tell(response);
+            }
+            response
         }
         None => {
             let answered = answer_organization(hub, organization, request, route, &asked).await;
             if answered.told {
-                return answered.response;
+                return tell(answered.response);
             }
             answered.response
         }
     };
-    asked.record(organization, response.status().as_u16(), rows);
-    response
+    let status = if breaks_off { NO_ANSWER } else { response.status().as_u16() };
+    asked.record(organization, status, rows);
+    tell(response)
 }
 
 /// A request that waits. Whoever gives it up is told to have got no answer.
@@ -140,7 +243,9 @@ async fn answer_organization(
 ) -> Answered {
     let origin = origin(hub, request.headers());
     let token = presented_token(request.headers());
-    let caller = organization.look(|service| service.authorize(token.as_ref()));
+    let now = organization.now();
+    let caller = organization.look(|service| service.authorize_at(now, token.as_ref()));
+    let shown = faults::shown(&caller);
     let Ok(caller) = caller else {
         let suppressed = request.headers().get("x-tfs-fedauthredirect");
         let suppressed = suppressed.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"suppress"));
@@ -148,13 +253,18 @@ async fn answer_organization(
         return responses::unauthorized(mode, !suppressed, &origin).into();
     };
     // Boxed, so that a poll that is held does not keep the room that this needs.
-    match Box::pin(understand(request, route, &hub.limits)).await {
-        Ok(Work::Call(call)) => {
+    let rule = organization.look(|service| service.settings().switches.api_versions);
+    match Box::pin(understand(request, route, rule, &hub.limits)).await {
+        Ok(Work::Call(mut call)) => {
             if let Some(key) = &asked.key {
                 organization.faults().remember(key, &call);
             }
-            call_service(organization, caller, call, asked.scaler_read).await
+            if let (true, Call::ListJobRequests { query, .. }) = (asked.reversed, &mut call) {
+                query.reversed = true;
+            }
+            call_service(organization, caller, call, asked, shown).await
         }
+        Ok(Work::Faults(_)) if caller != Caller::Owner => responses::refusal(&Refusal::AccessDenied).into(),
         Ok(work) => answer_locally(hub, organization, &work, &origin).into(),
         Err(refusal) => responses::refusal(&refusal).into(),
     }
@@ -164,17 +274,47 @@ async fn answer_organization(
 async fn understand(
     request: Request,
     route: Result<Option<Route>, Refusal>,
+    rule: ApiVersions,
     limits: &Limits,
 ) -> Result<Work, Refusal> {
     let (parts, body) = request.into_parts();
+    if let (ApiVersions::Strict, Some(location)) = (rule, location(parts.uri.path())) {
+        versions::check(&parts, location)?;
+    }
     let not_modelled = || Refusal::NotModelled { route: format!("{} {}", parts.method, parts.uri.path()) };
     let route = route?.ok_or_else(not_modelled)?;
     let query = Query::parse(parts.uri.query().unwrap_or_default());
     let body = read_body(body, limits).await?;
-    decoding::decode(&parts.method, &route, &query, &body)?.ok_or_else(not_modelled)
+    let work = decoding::decode(&parts.method, &route, &query, &body)?.ok_or_else(not_modelled)?;
+    let work = if wants_bytes(&parts.headers) { with_bytes(work) } else { work };
+    Ok(if wants_json(&parts.headers) { decoding::builds::with_json(work) } else { work })
 }
 
-async fn read_body(body: Body, limits: &Limits) -> Result<Bytes, Refusal> {
+/// SDKs ask for an attachment's bytes by what they accept.
+fn wants_bytes(headers: &HeaderMap) -> bool {
+    let accepted = headers.get(ACCEPT).and_then(|accepted| accepted.to_str().ok());
+    accepted.is_some_and(|accepted| accepted.contains("octet-stream"))
+}
+
+/// SDKs ask for a log's lines by what they accept; they get its text otherwise.
+fn wants_json(headers: &HeaderMap) -> bool {
+    let accepted = headers.get(ACCEPT).and_then(|accepted| accepted.to_str().ok());
+    accepted.is_some_and(|accepted| accepted.contains("application/json"))
+}
+
+fn with_bytes(work: Work) -> Work {
+    match work {
+        Work::Call(Call::Plan { plan, mut call }) => {
+            if let PlanCall::GetAttachment(key) = *call {
+                *call = PlanCall::ReadAttachment(key);
+            }
+            Work::Call(Call::Plan { plan, call })
+        }
+        other => other,
+    }
+}
+
+pub(crate) async fn read_body(body: Body, limits: &Limits) -> Result<Bytes, Refusal> {
     let limited = Limited::new(body, limits.body_bytes);
     let read = clock::wall::timeout(limits.body_time, limited.collect()).await;
     match read {
@@ -189,16 +329,84 @@ async fn call_service(
     organization: &Shared,
     caller: Caller,
     call: Call,
-    scaler_read: Option<ScalerRead>,
+    asked: &Asked,
+    shown: Shown,
 ) -> Answered {
-    if !caller.may(&call) {
-        return responses::refusal(&Refusal::AccessDenied).into();
-    }
-    let answer = match organization.call(call, scaler_read) {
-        Called::Answered(answer) => answer,
-        Called::Held(held) => held.await.unwrap_or_else(|_| gone(organization)),
+    let permitted = match caller {
+        Caller::Owner => Ok(()),
+        _ => organization.look(|service| service.permit(caller, &call)),
     };
-    Answered { response: responses::encoded(answer), told: scaler_read.is_some() }
+    if let Err(refusal) = permitted {
+        return responses::refusal(&refusal).into();
+    }
+    let seal = Seal::of(&call);
+    let is_json = !matches!(&call, Call::Plan { call, .. } if matches!(**call, PlanCall::ReadAttachment(_)));
+    let polls = match &call {
+        Call::Poll { session, after, .. } => Some((*session, *after)),
+        _ => None,
+    };
+    if let Some(again) = before_call(organization, &call, asked, shown) {
+        return responses::encoded(seal.done(organization, again)).into();
+    }
+    let is_text = decoding::builds::is_text(&call);
+    let answered = match organization.call(call, asked.scaler_read) {
+        Called::Answered(answered) => answered,
+        Called::Held(held) => held.await.unwrap_or_else(|_| gone(organization).into()),
+    };
+    let mut answer = answered.answer;
+    if let (Some((session, _)), Some(message)) = (polls, answered.message)
+        && is_lost(organization, asked, shown, session, message)
+    {
+        answer = Encoded { status: NO_MESSAGE, ..Encoded::default() };
+    }
+    let response = match is_json {
+        _ if is_text => responses::text(answer),
+        true => responses::encoded(seal.done(organization, answer)),
+        false => responses::bytes(answer),
+    };
+    Answered { response, told: asked.scaler_read.is_some() }
+}
+
+/// The status of a poll without a message.
+const NO_MESSAGE: u16 = 202;
+
+/// What faults do before a call is made: a message comes again, a lock is lost.
+fn before_call(organization: &Shared, call: &Call, asked: &Asked, shown: Shown) -> Option<Encoded> {
+    let mut faults = organization.faults();
+    if faults.on.is_empty() {
+        return None;
+    }
+    match call {
+        Call::Poll { session, after, .. } => {
+            let message = faults.on.again(*session, *after)?;
+            drop(faults);
+            return Some(organization.message(message));
+        }
+        Call::CloseSession { session, .. } => faults.on.session_ended(*session),
+        Call::RenewJobRequest { request, .. } => {
+            if faults.on.loses_lock(&asked.hit(Some(fault::Route::Locks), shown)) {
+                drop(faults);
+                organization.upset(Upset::LoseLock(*request));
+            }
+        }
+        _ => {}
+    }
+    None
+}
+
+/// Whether a message that is on its way gets lost. It may also come to be sent again.
+fn is_lost(organization: &Shared, asked: &Asked, shown: Shown, session: Uuid, message: Message) -> bool {
+    let mut faults = organization.faults();
+    if faults.on.is_empty() {
+        return false;
+    }
+    let hit = asked.hit(Some(fault::Route::Messages), shown);
+    let lost = faults.on.message(&hit, session, message) == Fate::Lost;
+    drop(faults);
+    if lost {
+        organization.upset(Upset::LoseMessage { session, message: message.id });
+    }
+    lost
 }
 
 /// A held poll's organisation was removed.
@@ -214,9 +422,15 @@ fn answer_locally(hub: &Hub, organization: &Shared, work: &Work, origin: &str) -
             let url = format!("{origin}/{}", organization.name);
             responses::json(discovery::connection_data(instance, &url).to_string())
         }
+        Work::Heard => responses::encoded(Encoded { status: 200, ..Encoded::default() }),
+        Work::Json(json) => responses::json(json.clone()),
         Work::ResourceAreas => responses::json(discovery::RESOURCE_AREAS),
-        Work::Locations => responses::json(discovery::locations().to_string()),
+        Work::Locations(area) => responses::json(locations::list(area.as_deref()).to_string()),
         Work::Packages(query) => answer_packages(hub, organization, query, origin),
+        Work::Faults(work) => match hub.find(&organization.name) {
+            Some(organization) => control_faults::answer(&organization, work),
+            None => responses::encoded(gone(organization)),
+        },
     }
 }
 
@@ -241,8 +455,8 @@ fn origin(hub: &Hub, headers: &HeaderMap) -> String {
     let host = headers.get(HOST).and_then(|host| host.to_str().ok());
     let allowed = |character: char| character.is_ascii_alphanumeric() || "-.:[]_".contains(character);
     match host {
-        Some(host) if !host.is_empty() && host.chars().all(allowed) => format!("http://{host}"),
-        _ => format!("http://{}", hub.address),
+        Some(host) if !host.is_empty() && host.chars().all(allowed) => format!("{}://{host}", hub.scheme),
+        _ => format!("{}://{}", hub.scheme, hub.address),
     }
 }
 
@@ -271,6 +485,10 @@ struct Asked {
     scaler_read: Option<ScalerRead>,
     /// Path and query of a read of KEDA's.
     key: Option<Box<str>>,
+    /// Whether this is a list of job requests, whoever reads it.
+    is_list_of_jobs: bool,
+    /// Whether rows are answered the other way round.
+    reversed: bool,
 }
 
 impl Asked {
@@ -294,7 +512,15 @@ impl Asked {
                 _ => None,
             },
             key: keda.then(|| request.uri().path_and_query().map_or("", PathAndQuery::as_str).into()),
+            is_list_of_jobs: matches!(route, Some(Route::JobRequests(_))),
+            reversed: false,
         }
+    }
+
+    /// The request, as faults tell requests apart.
+    fn hit(&self, route: Option<fault::Route>, credential: Shown) -> azure_devops::faults::Asked {
+        let caller = faults::called_by(self.caller.as_deref(), credential);
+        azure_devops::faults::Asked { at: self.arrival, route, caller, credential }
     }
 
     /// KEDA's reads are told whatever came of them, other requests if they failed.
@@ -312,5 +538,5 @@ impl Asked {
 
 /// KEDA sets no `User-Agent`, so Go's default tells it from agents and SDKs.
 fn is_keda(caller: &str) -> bool {
-    caller.starts_with("Go-http-client")
+    caller.starts_with(KEDA_USER_AGENT)
 }

@@ -12,22 +12,29 @@
 //! `axum::serve` lets one say. The example `held_polls` measures some 20 kB a poll
 //! with its agent's records; 12 kB are a connection with hyper's least buffers.
 //!
-//! Left out: TLS, HTTP/2, and every route that neither KEDA, nor a start script,
+//! Left out: HTTP/2, and every route that neither KEDA, nor a start script,
 //! nor an agent needs; those answer 501.
 
 mod connections;
 mod control;
+mod control_faults;
 mod decoding;
 mod discovery;
 mod faults;
 mod handler;
+mod journal;
 mod limits;
+mod oauth;
+mod openapi;
 mod organization;
 mod packages;
+mod patience;
 mod query;
 mod responses;
 mod router;
 mod routes;
+mod sealing;
+mod tls;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -40,9 +47,11 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
+pub use journal::{State, StateError, Survive};
 pub use limits::Limits;
 pub use organization::{AddError, NewOrganization, Organization};
 pub use packages::Package;
+pub use tls::{SelfSigned, Tls, TlsError};
 
 use organization::Shared;
 
@@ -69,6 +78,8 @@ pub struct Server {
 #[derive(Debug)]
 pub(crate) struct Hub {
     pub(crate) address: SocketAddr,
+    /// `https` if connections are encrypted.
+    pub(crate) scheme: &'static str,
     pub(crate) clock: Clock,
     pub(crate) limits: Limits,
     pub(crate) packages: Vec<packages::Offer>,
@@ -90,11 +101,24 @@ impl Server {
     /// # Errors
     /// If the address cannot be bound.
     pub async fn start_with(options: Options, limits: Limits) -> Result<Self, io::Error> {
+        Self::start_encrypted(options, limits, None).await
+    }
+
+    /// Listens, with every connection encrypted if there is a certificate, and serves from now on.
+    ///
+    /// # Errors
+    /// If the address cannot be bound.
+    pub async fn start_encrypted(
+        options: Options,
+        limits: Limits,
+        tls: Option<Tls>,
+    ) -> Result<Self, io::Error> {
         let listener = TcpListener::bind(options.listen).await?;
         let address = reachable(listener.local_addr()?);
         let packages = options.packages.into_iter().map(packages::Offer::new).collect();
         let hub = Arc::new(Hub {
             address,
+            scheme: if tls.is_some() { "https" } else { "http" },
             clock: options.clock,
             limits,
             packages,
@@ -102,7 +126,7 @@ impl Server {
         });
         let router = router::router(Arc::clone(&hub));
         let (stop, stopped) = oneshot::channel();
-        let serving = tokio::spawn(connections::serve(listener, router, limits, stopped));
+        let serving = tokio::spawn(connections::serve(listener, router, limits, tls, stopped));
         Ok(Self { hub, serving, stop: Some(stop) })
     }
 
@@ -117,7 +141,8 @@ impl Server {
     /// # Errors
     /// If the name is taken, whatever the case, or cannot be one.
     pub fn add_organization(&self, new: NewOrganization) -> Result<Organization, AddError> {
-        self.add_organization_with(new, Switches::default())
+        let switches = Switches::of(&new.settings.quirks);
+        self.add_organization_with(new, switches)
     }
 
     /// Adds an organisation that behaves as the switches say where the real service is not known.
@@ -130,6 +155,19 @@ impl Server {
         switches: Switches,
     ) -> Result<Organization, AddError> {
         organization::add(&self.hub, new, switches)
+    }
+
+    /// Adds an organisation that goes on as its state says, and whose calls are kept there from now on.
+    ///
+    /// # Errors
+    /// If the name is taken or cannot be one, or if the state is that of other settings or of another version.
+    pub fn add_organization_kept(
+        &self,
+        new: NewOrganization,
+        switches: Switches,
+        state: State,
+    ) -> Result<Organization, StateError> {
+        organization::add_kept(&self.hub, new, switches, state)
     }
 
     /// Removes the organisations, which answers every poll that is held, stops listening, and closes
@@ -152,9 +190,20 @@ impl Drop for Server {
 }
 
 impl Hub {
+    /// What an organisation is reached at.
+    pub(crate) fn url_of(&self, organization: &str) -> String {
+        format!("{}://{}/{organization}", self.scheme, self.address)
+    }
+
     pub(crate) fn find(&self, name: &str) -> Option<Arc<Shared>> {
         let organizations = self.organizations.read().unwrap_or_else(PoisonError::into_inner);
         organizations.get(&name.to_lowercase()).map(Arc::clone)
+    }
+
+    /// All organisations, by their names.
+    pub(crate) fn organizations(&self) -> Vec<Arc<Shared>> {
+        let organizations = self.organizations.read().unwrap_or_else(PoisonError::into_inner);
+        organizations.values().map(Arc::clone).collect()
     }
 
     /// Adds what `make` makes, unless the name is taken.

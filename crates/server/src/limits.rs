@@ -11,6 +11,8 @@ const CONNECTIONS: usize = 20_000;
 const HEAD_TIME: Duration = Duration::from_secs(120);
 /// How long a body may take to arrive.
 const BODY_TIME: Duration = Duration::from_secs(30);
+/// How long a client may take nothing of an answer that is ready for it.
+const WRITE_TIME: Duration = Duration::from_secs(30);
 /// The longest request body. An agent's registration, with its whole environment, has some 20 kB.
 const BODY_BYTES: usize = 1024 * 1024;
 /// How long a stop waits for answers that are on their way.
@@ -25,6 +27,8 @@ pub struct Limits {
     pub head_time: Duration,
     /// How long a body may take to arrive.
     pub body_time: Duration,
+    /// How long a client may take nothing of an answer that is ready for it.
+    pub write_time: Duration,
     /// The longest body.
     pub body_bytes: usize,
     /// How long a stop waits for answers that are on their way.
@@ -37,6 +41,7 @@ impl Default for Limits {
             connections: CONNECTIONS,
             head_time: HEAD_TIME,
             body_time: BODY_TIME,
+            write_time: WRITE_TIME,
             body_bytes: BODY_BYTES,
             stop_time: STOP_TIME,
         }

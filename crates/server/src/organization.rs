@@ -5,10 +5,13 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::body::Bytes;
-use azure_devops::{
+use axum::http::header::{HeaderName, HeaderValue};
+use azure_devops::{BuildCall, 
     AgentSnapshot, Answer, BuildId, Call, Definition, DefinitionId, DefinitionRef, Effects, JobRequestQuery,
     PoolId, Refusal, Reply, Secret, Service, Settings, Switches, WaiterId,
 };
+use azure_devops::Message;
+use azure_devops::faults::{FaultId, Upset};
 use clock::Clock;
 use model::event::{RequestForm, ScalerRow};
 use model::fault::ServiceFault;
@@ -17,8 +20,9 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::{Notify, oneshot, watch};
 use tokio::task::JoinHandle;
 
-use crate::Hub;
+use crate::{Hub, responses};
 use crate::faults::{Faults, Snapshot};
+use crate::journal::{self, Journal, Line, StateError, Ticket};
 
 /// What an organisation is made of.
 pub struct NewOrganization {
@@ -73,7 +77,9 @@ pub(crate) struct Shared {
 #[derive(Debug)]
 struct State {
     service: Service,
-    waiters: BTreeMap<WaiterId, oneshot::Sender<Encoded>>,
+    /// What the organisation's calls are kept in, if they are.
+    journal: Option<Journal>,
+    waiters: BTreeMap<WaiterId, oneshot::Sender<Polled>>,
     /// The list that was read last, as long as nothing has happened that it could tell of: several
     /// scalers read the same one, and it has hundreds of kilobytes.
     last_list: Option<(PoolId, JobRequestQuery, Bytes)>,
@@ -83,12 +89,24 @@ struct State {
 }
 
 impl State {
+    /// Has the service take a call, and the journal keep it if it is accepted and changes anything.
+    fn handle(&mut self, now: Instant, call: Call) -> (Reply, Effects) {
+        let Some(journal) = &self.journal else { return self.service.handle(now, call) };
+        let line = Line::of(now, &call);
+        let (reply, effects) = self.service.handle(now, call);
+        if let (Some(line), Reply::Answer(_) | Reply::Held(_)) = (line, &reply) {
+            journal.keep(&line);
+            journal.shorten(now, &self.service);
+        }
+        (reply, effects)
+    }
+
     /// The JSON of a list of job requests.
     fn encode_list(&mut self, pool: PoolId, query: JobRequestQuery, answer: &Answer) -> Encoded {
         let known = self.last_list.take().filter(|(of, by, _)| *of == pool && *by == query);
         let body = known.map_or_else(|| encode(&self.service, answer).body, |(_, _, body)| body);
         self.last_list = Some((pool, query, body.clone()));
-        Encoded { status: 200, body }
+        Encoded { status: 200, body, ..Encoded::default() }.continued(answer)
     }
 }
 
@@ -97,6 +115,24 @@ impl State {
 pub(crate) struct Encoded {
     pub(crate) status: u16,
     pub(crate) body: Bytes,
+    /// Headers beside those of the body; mostly none.
+    pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+impl Encoded {
+    fn with(mut self, name: HeaderName, value: &str) -> Self {
+        // What cannot be in a header is left out.
+        self.headers.extend(value.parse().ok().map(|value| (name, value)));
+        self
+    }
+
+    /// With the token of the next page, if there is one.
+    fn continued(self, answer: &Answer) -> Self {
+        match answer.continuation() {
+            Some(token) => self.with(responses::CONTINUATION, &token.to_string()),
+            None => self,
+        }
+    }
 }
 
 /// KEDA reading the queue.
@@ -115,11 +151,31 @@ impl ScalerRead {
     }
 }
 
+/// An answer, and the message in it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Polled {
+    pub(crate) answer: Encoded,
+    pub(crate) message: Option<Message>,
+}
+
+impl From<Encoded> for Polled {
+    fn from(answer: Encoded) -> Self {
+        Self { answer, message: None }
+    }
+}
+
+fn message_in(answer: &Answer) -> Option<Message> {
+    match answer {
+        Answer::Message(message) => Some(*message),
+        _ => None,
+    }
+}
+
 /// What a call came to.
 #[derive(Debug)]
 pub(crate) enum Called {
-    Answered(Encoded),
-    Held(oneshot::Receiver<Encoded>),
+    Answered(Polled),
+    Held(oneshot::Receiver<Polled>),
 }
 
 pub(crate) fn add(
@@ -127,14 +183,47 @@ pub(crate) fn add(
     new: NewOrganization,
     switches: Switches,
 ) -> Result<Organization, AddError> {
-    let allowed = |character: char| character.is_ascii_alphanumeric() || "-.~".contains(character);
-    if new.name.is_empty() || !new.name.chars().all(allowed) || new.name.chars().all(|dot| dot == '.') {
-        return Err(AddError::BadName(new.name));
-    }
+    check_name(&new.name)?;
     let name = new.name.clone();
-    let make = || Shared::start(hub, new, switches);
+    let make = || {
+        let settings = settings(hub, &new, switches);
+        let faults = Faults::new(settings.seed, settings.parallel_jobs);
+        Shared::start(hub, new, faults, Service::new(settings), None)
+    };
     let shared = hub.insert(&name, make).ok_or(AddError::NameTaken(name))?;
     Ok(Organization { hub: Arc::clone(hub), shared })
+}
+
+/// Adds an organisation that goes on as its state says.
+pub(crate) fn add_kept(
+    hub: &Arc<Hub>,
+    new: NewOrganization,
+    switches: Switches,
+    kept: journal::State,
+) -> Result<Organization, StateError> {
+    check_name(&new.name)?;
+    let name = new.name.clone();
+    let settings = settings(hub, &new, switches);
+    let faults = Faults::new(settings.seed, settings.parallel_jobs);
+    let (service, journal) = kept.resume(settings, &hub.clock)?;
+    let make = || Shared::start(hub, new, faults, service, Some(journal));
+    let shared = hub.insert(&name, make).ok_or(AddError::NameTaken(name))?;
+    Ok(Organization { hub: Arc::clone(hub), shared })
+}
+
+fn settings(hub: &Hub, new: &NewOrganization, switches: Switches) -> Settings {
+    let token = Secret::new(&new.token);
+    let url = hub.url_of(&new.name);
+    let settings = Settings::new(&new.name, &url, token, new.seed, hub.clock.epoch(), &new.settings);
+    Settings { switches, ..settings }
+}
+
+fn check_name(name: &str) -> Result<(), AddError> {
+    let allowed = |character: char| character.is_ascii_alphanumeric() || "-.~".contains(character);
+    if name.is_empty() || !name.chars().all(allowed) || name.chars().all(|dot| dot == '.') {
+        return Err(AddError::BadName(name.to_owned()));
+    }
+    Ok(())
 }
 
 impl Organization {
@@ -149,7 +238,7 @@ impl Organization {
     /// # Errors
     /// If it names no pool of this organisation, or no jobs.
     pub fn define(&self, definition: Definition) -> Result<DefinitionId, Refusal> {
-        match self.shared.decide(Call::Define(definition))? {
+        match self.shared.decide(Call::Build(BuildCall::define(definition)))? {
             Answer::Definition(id) => Ok(id),
             other => unreachable!("a definition is answered with its id, not with {other:?}"),
         }
@@ -161,7 +250,7 @@ impl Organization {
     /// If there is no such definition, or no agent that could ever run one of its jobs.
     pub fn queue_build(&self, definition: &str) -> Result<BuildId, Refusal> {
         let reference = DefinitionRef::Name(definition.to_owned());
-        match self.shared.decide(Call::QueueBuild(reference))? {
+        match self.shared.decide(Call::Build(BuildCall::queue(reference)))? {
             Answer::Build(id) => Ok(id),
             other => unreachable!("a build is answered with its id, not with {other:?}"),
         }
@@ -172,7 +261,7 @@ impl Organization {
     /// # Errors
     /// If there is no such build.
     pub fn cancel_build(&self, build: BuildId) -> Result<(), Refusal> {
-        self.shared.decide(Call::CancelBuild(build)).map(|_| ())
+        self.shared.decide(Call::Build(BuildCall::cancel(build))).map(|_| ())
     }
 
     /// How many of its job requests have no result.
@@ -195,12 +284,12 @@ impl Organization {
 
     /// From here on it answers as the fault says; the fault's times are the caller's to keep.
     pub fn begin_fault(&self, number: u32, fault: ServiceFault) {
-        self.shared.faults().begin(number, fault, |call| self.shared.snapshot(call));
+        self.shared.begin_fault(FaultId::Scenario(number), fault);
     }
 
     /// From here on this fault is over. Requests that wait because of it wait on.
     pub fn end_fault(&self, number: u32) {
-        self.shared.faults().end(number);
+        self.shared.end_fault(FaultId::Scenario(number));
     }
 
     /// Takes it off the server. Polls that are held are answered as if it had never been there.
@@ -210,14 +299,17 @@ impl Organization {
 }
 
 impl Shared {
-    fn start(hub: &Hub, new: NewOrganization, switches: Switches) -> Arc<Self> {
-        let clock = hub.clock;
-        let url = format!("http://{}/{}", hub.address, new.name);
-        let token = Secret::new(&new.token);
-        let mut settings = Settings::new(&new.name, &url, token, new.seed, clock.epoch(), &new.settings);
-        settings.switches = switches;
+    fn start(
+        hub: &Hub,
+        new: NewOrganization,
+        faults: Faults,
+        service: Service,
+        journal: Option<Journal>,
+    ) -> Arc<Self> {
+        let (clock, url) = (hub.clock, hub.url_of(&new.name));
         let state = State {
-            service: Service::new(settings),
+            service,
+            journal,
             waiters: BTreeMap::new(),
             last_list: None,
             wakes: None,
@@ -229,7 +321,7 @@ impl Shared {
             clock,
             events: new.events,
             state: Mutex::new(state),
-            faults: Mutex::default(),
+            faults: Mutex::new(faults),
             closed: watch::Sender::new(false),
             earlier: Notify::new(),
             time: Mutex::new(None),
@@ -246,6 +338,57 @@ impl Shared {
 
     pub(crate) fn faults(&self) -> MutexGuard<'_, Faults> {
         self.faults.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn begin_fault(&self, id: FaultId, fault: ServiceFault) {
+        let changes_jobs = fault.parallel_jobs.is_some();
+        self.faults().begin(id, fault, |call| self.snapshot(call));
+        if changes_jobs {
+            self.change_parallel_jobs();
+        }
+    }
+
+    pub(crate) fn end_fault(&self, id: FaultId) {
+        let over = self.faults().end(id);
+        if over.is_some_and(|fault| fault.parallel_jobs.is_some()) {
+            self.change_parallel_jobs();
+        }
+    }
+
+    fn change_parallel_jobs(&self) {
+        let faults = self.faults();
+        self.upset(Upset::ParallelJobs(faults.parallel_jobs()));
+    }
+
+    /// Does to the service what a fault does to it.
+    pub(crate) fn upset(&self, upset: Upset) {
+        self.decide(Call::Upset(upset)).expect("no upset is refused");
+    }
+
+    /// How many rows a read would be answered with now; none if it is no list.
+    pub(crate) fn rows(&self, call: Call) -> u64 {
+        let mut state = self.lock();
+        let now = self.clock.now();
+        let (reply, effects) = state.service.handle(now, call);
+        let rows = match reply {
+            Reply::Answer(Answer::JobRequests(list)) => list.rows.len(),
+            Reply::Answer(Answer::Agents(agents, _)) => agents.len(),
+            Reply::Answer(Answer::Pools(pools)) => pools.len(),
+            Reply::Answer(Answer::Builds(builds)) => builds.len(),
+            Reply::Answer(Answer::Definitions(definitions)) => definitions.len(),
+            _ => 0,
+        };
+        self.apply(&mut state, now, effects);
+        u64::try_from(rows).unwrap_or(u64::MAX)
+    }
+
+    /// A message that comes again, as it was.
+    pub(crate) fn message(&self, message: Message) -> Encoded {
+        self.look(|service| encode(service, &Answer::Message(message)))
+    }
+
+    pub(crate) fn epoch(&self) -> std::time::Duration {
+        self.clock.epoch()
     }
 
     pub(crate) fn now(&self) -> Instant {
@@ -296,6 +439,11 @@ impl Shared {
         let _ = self.events.send(Event { at, by: Source::Service, fact });
     }
 
+    /// What to wait for before anything is told that was decided until now; `None` if it is nothing.
+    pub(crate) fn ticket(&self) -> Option<Ticket> {
+        self.lock().journal.as_ref()?.ticket()
+    }
+
     /// Reads from the service.
     pub(crate) fn look<T>(&self, read: impl FnOnce(&Service) -> T) -> T {
         read(&self.lock().service)
@@ -306,7 +454,7 @@ impl Shared {
         let mut state = self.lock();
         // The time is read under the lock, so that it never goes back between two calls.
         let now = self.clock.now();
-        let (reply, effects) = state.service.handle(now, call);
+        let (reply, effects) = state.handle(now, call);
         state.last_list = None;
         self.apply(&mut state, now, effects);
         match reply {
@@ -321,14 +469,17 @@ impl Shared {
     pub(crate) fn call(&self, call: Call, scaler_read: Option<ScalerRead>) -> Called {
         let mut state = self.lock();
         if state.closed {
-            return Called::Answered(refused(&Refusal::NothingHere(format!("/{}", self.name))));
+            return Called::Answered(refused(&Refusal::NothingHere(format!("/{}", self.name))).into());
+        }
+        if state.journal.as_ref().is_some_and(Journal::is_stuck) {
+            return Called::Answered(refused(&Refusal::NotKept).into());
         }
         let now = self.clock.now();
         let list = match &call {
             Call::ListJobRequests { pool, query } => Some((*pool, query.clone())),
             _ => None,
         };
-        let (reply, effects) = state.service.handle(now, call);
+        let (reply, effects) = state.handle(now, call);
         // Rows change by calls, and by time with a fact.
         if list.is_none() || !effects.facts.is_empty() {
             state.last_list = None;
@@ -341,12 +492,14 @@ impl Shared {
                 if let (true, Answer::JobRequests(list)) = (told, &answer) {
                     rows = state.service.scaler_rows(list);
                 }
-                Called::Answered(match list {
+                let message = message_in(&answer);
+                let answer = match list {
                     Some((pool, query)) => state.encode_list(pool, query, &answer),
                     None => encode(&state.service, &answer),
-                })
+                };
+                Called::Answered(Polled { answer, message })
             }
-            Reply::Refused(refusal) => Called::Answered(refused(&refusal)),
+            Reply::Refused(refusal) => Called::Answered(refused_by(&state.service, &refusal).into()),
             Reply::Held(waiter) => {
                 let (answer, held) = oneshot::channel();
                 state.waiters.insert(waiter, answer);
@@ -355,7 +508,7 @@ impl Shared {
         };
         self.apply(&mut state, now, effects);
         if let (Some(read), Called::Answered(answer)) = (scaler_read, &called) {
-            self.tell_at(now, read.fact(now, answer.status, rows));
+            self.tell_at(now, read.fact(now, answer.answer.status, rows));
         }
         called
     }
@@ -373,8 +526,8 @@ impl Shared {
         for (waiter, answer) in effects.answered {
             let Some(waiting) = state.waiters.remove(&waiter) else { continue };
             let encoded = match answer {
-                Ok(answer) => encode(&state.service, &answer),
-                Err(refusal) => refused(&refusal),
+                Ok(answer) => Polled { answer: encode(&state.service, &answer), message: message_in(&answer) },
+                Err(refusal) => refused_by(&state.service, &refusal).into(),
             };
             // The client is gone. The message stays until it is deleted, so nothing is lost.
             let _ = waiting.send(encoded);
@@ -402,7 +555,10 @@ impl Shared {
         state.closed = true;
         self.closed.send_replace(true);
         state.waiters.clear();
+        let journal = state.journal.take();
         drop(state);
+        // Writes what is left.
+        drop(journal);
         if let Some(task) = self.time.lock().unwrap_or_else(PoisonError::into_inner).take() {
             task.abort();
         }
@@ -434,9 +590,15 @@ fn encode(service: &Service, answer: &Answer) -> Encoded {
         Answer::Done => 204,
         _ => 200,
     };
-    Encoded { status, body: body.into() }
+    Encoded { status, body: body.into(), ..Encoded::default() }.continued(answer)
+}
+
+/// What the service refuses, with the status that its switches say.
+fn refused_by(service: &Service, refusal: &Refusal) -> Encoded {
+    Encoded { status: service.settings().switches.status(refusal), ..refused(refusal) }
 }
 
 pub(crate) fn refused(refusal: &Refusal) -> Encoded {
-    Encoded { status: refusal.status(), body: refusal.body().into() }
+    let refused = Encoded { status: refusal.status(), body: refusal.body().into(), ..Encoded::default() };
+    refused.with(responses::SERVICE_ERROR, &responses::percent_encoded(&refusal.to_string()))
 }

@@ -1,7 +1,9 @@
 //! Paths and query strings: percent-encoded, keys in any case, `$top` raw or as `%24top`.
 
-use azure_devops::Refusal;
 use std::str::FromStr;
+
+use azure_devops::Refusal;
+use serde::Deserialize;
 
 /// A query string's pairs; keys are lower-case.
 #[derive(Debug, Default)]
@@ -32,10 +34,40 @@ impl Query {
         self.text(key).map(|text| parse(key, text)).transpose()
     }
 
+    /// One of an enum's values, by its name, whatever the case, or its number.
+    pub(crate) fn one_of<T: Copy>(&self, key: &str, names: &[(u64, &str, T)]) -> Result<Option<T>, Refusal> {
+        self.text(key).map(|text| one_of(key, text, names)).transpose()
+    }
+
     /// A comma-separated list.
     pub(crate) fn list<T: FromStr>(&self, key: &str) -> Result<Vec<T>, Refusal> {
         let items = self.text(key).unwrap_or_default().split(',').map(str::trim);
         items.filter(|item| !item.is_empty()).map(|item| parse(key, item)).collect()
+    }
+}
+
+fn one_of<T: Copy>(what: &str, text: &str, names: &[(u64, &str, T)]) -> Result<T, Refusal> {
+    let text = text.trim();
+    let number = text.parse::<u64>().ok();
+    let is_it = |(known, name, _): &&(u64, &str, T)| Some(*known) == number || name.eq_ignore_ascii_case(text);
+    let found = names.iter().find(is_it).map(|(_, _, value)| *value);
+    found.ok_or_else(|| Refusal::Invalid(format!("The value '{text}' is not valid for {what}.")))
+}
+
+/// A value of an enum in a body: the Node client writes numbers, the others names.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum WireEnum {
+    Number(u64),
+    Name(String),
+}
+
+impl WireEnum {
+    pub(crate) fn of<T: Copy>(&self, what: &str, names: &[(u64, &str, T)]) -> Result<T, Refusal> {
+        match self {
+            Self::Number(number) => one_of(what, &number.to_string(), names),
+            Self::Name(name) => one_of(what, name, names),
+        }
     }
 }
 

@@ -12,9 +12,13 @@ use crate::organization::{Encoded, refused};
 /// What the real service says of its JSON.
 const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8; api-version=7.1");
 const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
+const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
+const BYTES: HeaderValue = HeaderValue::from_static("application/octet-stream");
 const GZIP: HeaderValue = HeaderValue::from_static("application/gzip");
 /// Where the C# client looks for the message of a 401 or 403 without a body.
-const SERVICE_ERROR: HeaderName = HeaderName::from_static("x-tfs-serviceerror");
+pub(crate) const SERVICE_ERROR: HeaderName = HeaderName::from_static("x-tfs-serviceerror");
+/// Where a list that goes on tells how to ask for the next page.
+pub(crate) const CONTINUATION: HeaderName = HeaderName::from_static("x-ms-continuationtoken");
 /// Where the sign-in page is.
 pub(crate) const SIGN_IN: &str = "/_poolproof/sign-in";
 /// What a follower of the real service's redirect ends at, with status 203.
@@ -33,7 +37,25 @@ fn with(status: u16, content_type: Option<HeaderValue>, body: Bytes) -> Response
 /// An answer; an empty one has no content type.
 pub(crate) fn encoded(answer: Encoded) -> Response {
     let content_type = (!answer.body.is_empty()).then_some(JSON);
-    with(answer.status, content_type, answer.body)
+    let mut response = with(answer.status, content_type, answer.body);
+    response.headers_mut().extend(answer.headers);
+    response
+}
+
+/// Bytes that are no JSON, unless it is a refusal.
+pub(crate) fn bytes(answer: Encoded) -> Response {
+    match answer.status {
+        200 => with(200, Some(BYTES), answer.body),
+        _ => encoded(answer),
+    }
+}
+
+/// Plain text, unless it is a refusal.
+pub(crate) fn text(answer: Encoded) -> Response {
+    match answer.status {
+        200 => with(200, Some(TEXT), answer.body),
+        _ => encoded(answer),
+    }
 }
 
 pub(crate) fn json(body: impl Into<Bytes>) -> Response {
@@ -45,11 +67,7 @@ pub(crate) fn package(body: Bytes) -> Response {
 }
 
 pub(crate) fn refusal(refusal: &Refusal) -> Response {
-    let mut response = encoded(refused(refusal));
-    if let (Refusal::AccessDenied, Ok(message)) = (refusal, percent_encoded(&refusal.to_string()).parse()) {
-        response.headers_mut().insert(SERVICE_ERROR, message);
-    }
-    response
+    encoded(refused(refusal))
 }
 
 /// What a missing or wrong token is answered. Who asks for no redirect (the SDKs do) gets the
@@ -71,9 +89,6 @@ pub(crate) fn unauthorized(mode: BadToken, redirect_is_wanted: bool, origin: &st
             if let Ok(challenge) = challenge.parse() {
                 response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
             }
-            if let Ok(message) = percent_encoded(&Refusal::Unauthorized.to_string()).parse() {
-                response.headers_mut().insert(SERVICE_ERROR, message);
-            }
             response
         }
     }
@@ -92,7 +107,7 @@ pub(crate) fn sign_in_page() -> Response {
     with(203, Some(HTML), Bytes::from_static(SIGN_IN_PAGE.as_bytes()))
 }
 
-fn percent_encoded(text: &str) -> String {
+pub(crate) fn percent_encoded(text: &str) -> String {
     let mut encoded = String::with_capacity(text.len());
     for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {

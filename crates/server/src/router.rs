@@ -15,14 +15,17 @@ use azure_devops::Refusal;
 
 use crate::packages::DOWNLOADS;
 use crate::responses::{self, SIGN_IN};
-use crate::{Hub, handler};
+use crate::{Hub, handler, openapi};
 
 /// Whether the server lives.
 const HEALTH: &str = "/_poolproof/health";
+/// What can be asked.
+const OPENAPI: &str = "/_poolproof/openapi.json";
 
 pub(crate) fn router(hub: Arc<Hub>) -> Router {
     Router::new()
         .route(HEALTH, get(health))
+        .route(OPENAPI, get(openapi))
         .route(SIGN_IN, get(sign_in))
         .route(&format!("{DOWNLOADS}{{file_name}}"), get(download))
         .method_not_allowed_fallback(nothing_here)
@@ -32,6 +35,10 @@ pub(crate) fn router(hub: Arc<Hub>) -> Router {
 
 async fn health() -> Response {
     responses::json("{\"status\":\"ok\"}")
+}
+
+async fn openapi() -> Response {
+    responses::json(openapi::document().to_string())
 }
 
 async fn sign_in() -> Response {

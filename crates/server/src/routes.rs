@@ -4,17 +4,26 @@
 //! location tables (ChristopherHX/runner.server, azure-devops-node-api).
 
 use axum::http::Method;
-use azure_devops::{AgentId, BuildId, DefinitionId, MessageId, PoolId, Refusal, RequestId};
+use azure_devops::{AgentId, MessageId, PoolId, Refusal, RequestId};
 use uuid::Uuid;
 
 use crate::query::parse;
+
+mod builds;
+mod plans;
+mod pools;
+
+pub(crate) use builds::{BuildPlace, BuildRoute};
+pub(crate) use plans::PlanRoute;
+pub(crate) use pools::PoolRoute;
 
 /// A route of an organisation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Route {
     ConnectionData,
     ResourceAreas,
-    Locations,
+    /// All of them, or those of an area.
+    Locations(Option<String>),
     Pools,
     Pool(PoolId),
     Agents(PoolId),
@@ -30,15 +39,22 @@ pub(crate) enum Route {
         platform: Option<String>,
         version: Option<String>,
     },
-    PlanEvents(Uuid),
-    Definitions,
-    Definition(DefinitionId),
-    Builds,
-    Build(BuildId),
+    /// Pools' metadata, queues and parallel jobs.
+    OfPools(PoolRoute),
+    /// What only the real agent and its worker ask.
+    Plans(PlanRoute),
+    /// Projects, definitions, builds and pipelines.
+    Builds(BuildRoute),
     /// Control: definitions with their jobs.
     Define,
+    /// Control: projects.
+    DefineProject,
     /// Control: pools with placeholders.
     DefinePool,
+    /// Control: faults.
+    Faults,
+    /// Control: one fault.
+    Fault(u32),
 }
 
 impl Route {
@@ -47,7 +63,7 @@ impl Route {
         match self {
             Self::ConnectionData => "_apis/connectionData",
             Self::ResourceAreas => "_apis/ResourceAreas",
-            Self::Locations => "_apis",
+            Self::Locations(_) => "_apis",
             Self::Pools => "_apis/distributedtask/pools",
             Self::Pool(_) => "_apis/distributedtask/pools/{poolId}",
             Self::Agents(_) => "_apis/distributedtask/pools/{poolId}/agents",
@@ -62,13 +78,14 @@ impl Route {
             Self::JobRequests(_) => "_apis/distributedtask/pools/{poolId}/jobrequests",
             Self::JobRequest(..) => "_apis/distributedtask/pools/{poolId}/jobrequests/{requestId}",
             Self::Packages { .. } => "_apis/distributedtask/packages/agent",
-            Self::PlanEvents(_) => "{project}/_apis/distributedtask/hubs/{hub}/plans/{planId}/events",
-            Self::Definitions => "{project}/_apis/build/definitions",
-            Self::Definition(_) => "{project}/_apis/build/definitions/{definitionId}",
-            Self::Builds => "{project}/_apis/build/builds",
-            Self::Build(_) => "{project}/_apis/build/builds/{buildId}",
+            Self::OfPools(route) => route.template(),
+            Self::Plans(route) => route.template(),
+            Self::Builds(route) => route.template(),
             Self::Define => "_poolproof/definitions",
+            Self::DefineProject => "_poolproof/projects",
             Self::DefinePool => "_poolproof/pools",
+            Self::Faults => "_poolproof/faults",
+            Self::Fault(_) => "_poolproof/faults/{faultId}",
         }
     }
 }
@@ -82,10 +99,37 @@ pub(crate) fn find(method: &Method, segments: &[String]) -> Result<Option<Route>
     let lower: Vec<&str> = lower.iter().map(String::as_str).collect();
     match lower.as_slice() {
         ["_poolproof", "definitions"] => Ok(Some(Route::Define)),
+        ["_poolproof", "projects"] => Ok(Some(Route::DefineProject)),
         ["_poolproof", "pools"] => Ok(Some(Route::DefinePool)),
-        ["_apis", ..] if method == Method::OPTIONS => Ok(Some(Route::Locations)),
-        ["_apis", rest @ ..] | [_, "_apis", rest @ ..] => below_apis(rest),
+        ["_poolproof", "parallel-jobs"] => Ok(Some(Route::OfPools(PoolRoute::ParallelJobs))),
+        ["_poolproof", "faults"] => Ok(Some(Route::Faults)),
+        ["_poolproof", "faults", fault] => Ok(Some(Route::Fault(parse("faultId", fault)?))),
+        ["_apis", area @ ..] | [_, "_apis", area @ ..] if method == Method::OPTIONS => {
+            Ok(Some(Route::Locations(area.first().map(|area| (*area).to_owned()))))
+        }
+        ["_apis", rest @ ..] | [_, "_apis", rest @ ..] => {
+            // Attachments and flags keep the case of their names.
+            let given = &segments[segments.len() - rest.len()..];
+            if let Some(route) = plans::find(rest, given)? {
+                return Ok(Some(Route::Plans(route)));
+            }
+            match builds::find(project(segments), rest, given)? {
+                Some(route) => Ok(Some(Route::Builds(route))),
+                None => match pools::find(project(segments), rest)? {
+                    Some(route) => Ok(Some(Route::OfPools(route))),
+                    None => below_apis(rest),
+                },
+            }
+        }
         _ => Ok(None),
+    }
+}
+
+/// The project before `_apis`, as it was written.
+fn project(segments: &[String]) -> Option<&str> {
+    match segments {
+        [project, apis, ..] if apis.eq_ignore_ascii_case("_apis") => Some(project),
+        _ => None,
     }
 }
 
@@ -105,11 +149,6 @@ fn below_apis(segments: &[&str]) -> Result<Option<Route>, Refusal> {
             };
             Route::Packages { platform: platform.map(str::to_owned), version: version.map(str::to_owned) }
         }
-        ["distributedtask", "hubs", _, "plans", plan, "events"] => Route::PlanEvents(parse("planId", plan)?),
-        ["build", "definitions"] => Route::Definitions,
-        ["build", "definitions", id] => Route::Definition(parse("definitionId", id)?),
-        ["build", "builds"] => Route::Builds,
-        ["build", "builds", id] => Route::Build(parse("buildId", id)?),
         _ => return Ok(None),
     }))
 }
@@ -150,15 +189,8 @@ mod tests {
     }
 
     #[test]
-    fn builds_are_found_with_and_without_a_project() {
-        for path in ["/My%20Project/_apis/build/Builds/5", "/_apis/build/builds/5"] {
-            assert_eq!(route(path), Ok(Some(Route::Build(BuildId(5)))), "{path}");
-        }
-    }
-
-    #[test]
     fn what_is_not_modelled_is_no_route_and_a_bad_id_is_an_error() {
-        assert_eq!(route("/_apis/projects"), Ok(None));
+        assert_eq!(route("/_apis/wit/workitems"), Ok(None));
         assert_eq!(route("/"), Ok(None));
         assert!(matches!(route("/_apis/distributedtask/pools/abc/agents"), Err(Refusal::Invalid(_))));
     }
@@ -166,7 +198,7 @@ mod tests {
     #[test]
     fn every_options_request_below_apis_asks_for_the_locations() {
         let options = |path: &str| find(&Method::OPTIONS, &query::segments(path));
-        assert_eq!(options("/_apis"), Ok(Some(Route::Locations)));
-        assert_eq!(options("/_apis/distributedtask"), Ok(Some(Route::Locations)));
+        assert_eq!(options("/_apis"), Ok(Some(Route::Locations(None))));
+        assert_eq!(options("/_apis/Build"), Ok(Some(Route::Locations(Some("build".to_owned())))));
     }
 }
