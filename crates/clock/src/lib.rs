@@ -20,6 +20,8 @@ use model::{Instant, Millis};
 #[derive(Debug, Clone, Copy)]
 pub struct Clock {
     started: WallInstant,
+    /// Scenario time at `started`.
+    at: Instant,
     epoch: Duration,
     speed: u32,
 }
@@ -37,7 +39,16 @@ impl Clock {
     pub fn start(speed: u32) -> Self {
         assert!(speed > 0, "a clock must move");
         let epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Self { started: WallInstant::now(), epoch, speed }
+        Self { started: WallInstant::now(), at: Instant::START, epoch, speed }
+    }
+
+    /// A clock that goes on where another one was: it is `at` now, counted from the same date.
+    ///
+    /// # Panics
+    /// If `speed` is zero.
+    #[must_use]
+    pub fn resume(speed: u32, epoch: Duration, at: Instant) -> Self {
+        Self { at, epoch, ..Self::start(speed) }
     }
 
     /// A clock whose scenario time is zero now and whose date agrees with processes that were told
@@ -60,7 +71,7 @@ impl Clock {
     #[must_use]
     pub fn now(&self) -> Instant {
         let scaled = self.started.elapsed() * self.speed;
-        Instant(u64::try_from(scaled.as_millis()).unwrap_or(u64::MAX))
+        self.at + Millis(u64::try_from(scaled.as_millis()).unwrap_or(u64::MAX))
     }
 
     /// The date at scenario time zero, since 1970, as every dilated process sees it.
@@ -89,8 +100,7 @@ impl Clock {
 
     /// Waits until scenario time is `instant`.
     pub async fn sleep_until(&self, instant: Instant) {
-        let due = self.started + Duration::from_millis(instant.0) / self.speed;
-        tokio::time::sleep_until(due.into()).await;
+        tokio::time::sleep_until(self.due(instant).into()).await;
     }
 
     /// Waits for `future`, at the longest until scenario time is `instant`.
@@ -98,8 +108,12 @@ impl Clock {
     /// # Errors
     /// [`Elapsed`] if the instant came first.
     pub async fn timeout<F: Future>(&self, instant: Instant, future: F) -> Result<F::Output, Elapsed> {
-        let due = self.started + Duration::from_millis(instant.0) / self.speed;
-        tokio::time::timeout_at(due.into(), future).await.map_err(|_| Elapsed)
+        tokio::time::timeout_at(self.due(instant).into(), future).await.map_err(|_| Elapsed)
+    }
+
+    /// When it is `instant`, on the wall.
+    fn due(&self, instant: Instant) -> WallInstant {
+        self.started + self.on_the_wall(instant.since(self.at))
     }
 }
 
@@ -120,6 +134,20 @@ mod tests {
         let second = Clock::join(20, first.epoch());
         let drift = second.date(second.now()).abs_diff(first.date(first.now()));
         assert!(drift < Duration::from_secs(5), "the dates differ by {drift:?}");
+    }
+
+    #[tokio::test]
+    async fn a_clock_goes_on_where_another_one_was() {
+        let epoch = Duration::from_secs(1_700_000_000);
+        let clock = Clock::resume(60, epoch, Instant(5_000_000));
+        let now = clock.now();
+        assert!(now >= Instant(5_000_000) && now < Instant(5_000_000) + Millis::minutes(60), "{now:?}");
+        assert_eq!(clock.date(Instant::START), epoch);
+        // An instant that is over is not waited for; one to come is not over at once.
+        clock.sleep_until(Instant(1)).await;
+        let soon = clock.now() + Millis(60);
+        clock.sleep_until(soon).await;
+        assert!(clock.now() >= soon);
     }
 
     #[tokio::test]

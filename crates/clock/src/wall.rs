@@ -2,7 +2,7 @@
 //! connecting, tearing down. Nothing that belongs to a scenario waits here.
 
 use std::future::Future;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::Elapsed;
 
@@ -22,6 +22,12 @@ pub async fn pause(duration: Duration) {
 /// Waits where nothing can be awaited, as in a `drop`.
 pub fn block(duration: Duration) {
     std::thread::sleep(duration);
+}
+
+/// The date on the wall, since 1970, for what has to be known after the process: it may go back.
+#[must_use]
+pub fn date() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
 /// How long something takes on the wall, for progress lines and reports.
