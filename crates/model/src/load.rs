@@ -1,6 +1,8 @@
 //! A scenario from a file's text: all mistakes at once, each with its place.
 
 use crate::check;
+use crate::fault::Fault;
+use crate::pipeline::Served;
 use crate::problem::{Mark, Place, Problem, sorted};
 use crate::rules;
 use crate::scenario::Scenario;
@@ -58,12 +60,44 @@ pub fn scenario(file: &str, text: &str) -> Result<Scenario, Vec<Problem>> {
     scenario_with_places(file, text).map(|loaded| loaded.scenario)
 }
 
+/// The fault that a text states: one of a scenario's list, without the scenario. JSON is such a text, too.
+///
+/// # Errors
+/// Everything that is wrong with it, in the order of the text.
+pub fn fault(file: &str, text: &str) -> Result<Fault, Vec<Problem>> {
+    let root = only_document(file, text, "fault", "write `service:` with what the fault is")?;
+    let schema = schemars::schema_for!(Fault).to_value();
+    let mut problems = check::check(file, &root, &schema);
+    problems.extend(rules::check_fault(file, &root));
+    if !problems.is_empty() {
+        return Err(sorted(problems));
+    }
+    serde_json::from_value(root.to_json())
+        .map_err(|error| vec![Mark::START.of(file).problem(error.to_string())])
+}
+
+/// The configuration of a served organisation that a text states.
+///
+/// # Errors
+/// Everything that is wrong with it, in the order of the file.
+pub fn served(file: &str, text: &str) -> Result<Served, Vec<Problem>> {
+    let root = only_document(file, text, "configuration", "it begins with `organization:`")?;
+    let schema = schemars::schema_for!(Served).to_value();
+    let mut problems = check::check(file, &root, &schema);
+    problems.extend(rules::check_served(file, &root));
+    if !problems.is_empty() {
+        return Err(sorted(problems));
+    }
+    serde_json::from_value(root.to_json())
+        .map_err(|error| vec![Mark::START.of(file).problem(error.to_string())])
+}
+
 /// The scenario that a text states, and where its parts stand.
 ///
 /// # Errors
 /// Everything that is wrong with it, in the order of the file.
 pub fn scenario_with_places(file: &str, text: &str) -> Result<Loaded, Vec<Problem>> {
-    let root = only_document(file, text)?;
+    let root = only_document(file, text, "scenario", "a scenario begins with `name: ...`")?;
     let mut problems = check::check(file, &root, schemas::scenario().as_value());
     problems.extend(rules::check(file, &root));
     if problems.is_empty() {
@@ -75,9 +109,8 @@ pub fn scenario_with_places(file: &str, text: &str) -> Result<Loaded, Vec<Proble
     Err(sorted(problems))
 }
 
-fn only_document(file: &str, text: &str) -> Result<Node, Vec<Problem>> {
-    const EXAMPLE: &str = "a scenario begins with `name: ...`";
-    let at_start = |message| Err(vec![Mark::START.of(file).problem(message).with_hint(EXAMPLE)]);
+fn only_document(file: &str, text: &str, what: &str, example: &str) -> Result<Node, Vec<Problem>> {
+    let at_start = |message| Err(vec![Mark::START.of(file).problem(message).with_hint(example)]);
     let mut documents = yaml::parse(file, text, Dialect::Core)?;
     match documents.len() {
         0 => at_start("the file is empty"),
@@ -87,14 +120,15 @@ fn only_document(file: &str, text: &str) -> Result<Node, Vec<Problem>> {
                 return at_start("the file is empty");
             }
             if root.entries().is_empty() {
-                let message = format!("this is no scenario but {}", root.described());
-                return Err(vec![root.mark.of(file).problem(message).with_hint(EXAMPLE)]);
+                let message = format!("this is no {what} but {}", root.described());
+                return Err(vec![root.mark.of(file).problem(message).with_hint(example)]);
             }
             Ok(root)
         }
         _ => {
             let second = documents[1].mark.of(file).problem("a second document in the file");
-            Err(vec![second.with_hint("a scenario has a file of its own: remove everything from `---` on")])
+            let hint = format!("a {what} has a file of its own: remove everything from `---` on");
+            Err(vec![second.with_hint(hint)])
         }
     }
 }

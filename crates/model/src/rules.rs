@@ -4,6 +4,7 @@
 //! the file must not hide one here. What the schema already complains of (a
 //! field of the wrong type, a missing one) they pass over in silence.
 
+mod definitions;
 mod faults;
 
 use std::collections::BTreeMap;
@@ -33,11 +34,36 @@ pub(crate) fn check(file: &str, root: &Node) -> Vec<Problem> {
     rules.organization(root);
     rules.manifests(root);
     rules.cluster(root);
+    rules.definitions(root);
     rules.load(root);
     rules.faults(root);
     rules.end(root);
     rules.expectations(root);
     rules.known_bad(root);
+    rules.problems
+}
+
+/// Everything that breaks a rule in the configuration of a served organisation.
+pub(crate) fn check_served(file: &str, root: &Node) -> Vec<Problem> {
+    let mut rules = Rules { file, problems: Vec::new() };
+    rules.organization(root);
+    if let Some(projects) = root.get("projects") {
+        rules.unique(projects, "name", "project", str::to_lowercase);
+        for project in projects.items() {
+            rules.not_empty(project, "name");
+        }
+    }
+    rules.definitions(root);
+    rules.problems
+}
+
+/// Everything that breaks a rule about one fault, wherever it stands.
+pub(crate) fn check_fault(file: &str, fault: &Node) -> Vec<Problem> {
+    let mut rules = Rules { file, problems: Vec::new() };
+    if let Some(service) = fault.get("service") {
+        rules.service_fault(service);
+        rules.ends_after_it_began(service);
+    }
     rules.problems
 }
 
@@ -144,15 +170,12 @@ impl Rules<'_> {
             self.pool_of(root, burst);
             self.in_time(root, burst);
             let count = |field| burst.get(field).and_then(whole).unwrap_or(1);
-            let jobs = count("builds").saturating_mul(count("jobs")).saturating_mul(count("times"));
+            let definition = burst.get("definition").and_then(Node::text);
+            let of_build = definition.map_or_else(|| count("jobs"), |name| definitions::jobs_of(root, name));
+            let jobs = count("builds").saturating_mul(of_build).saturating_mul(count("times"));
             jobs_total = jobs_total.saturating_add(jobs);
-            for demand in burst.get("demands").map_or(&[][..], Node::items) {
-                if let Some(text) = demand.text().filter(|text| !is_demand(text)) {
-                    let message = format!("`{}` is not a demand", shortened(text));
-                    let hint = "write `name` or `name -equals value`".to_owned();
-                    self.report(demand.mark, message, Some(hint));
-                }
-            }
+            self.burst_of_definition(root, burst);
+            self.demands(burst);
         }
         if jobs_total > MOST_JOBS {
             let message = format!("{jobs_total} jobs are too many: at most {MOST_JOBS} in a scenario");
@@ -187,7 +210,7 @@ impl Rules<'_> {
                 let hint = hint.unwrap_or_else(|| format!("declared: {}", one_of(names)));
                 self.report(pool.mark, format!("there is no pool `{}`", shortened(name)), Some(hint));
             }
-            None if names.len() > 1 && burst.entry("pool").is_none() => {
+            None if names.len() > 1 && burst.entry("pool").is_none() && burst.entry("definition").is_none() => {
                 let hint = format!("add `pool:` with {}", one_of(names));
                 self.report(burst.mark, "which pool? there are several", Some(hint));
             }

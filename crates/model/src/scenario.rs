@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::fault::Fault;
 use crate::instant::{Millis, MillisRange};
+use crate::pipeline::Definition;
+use crate::quirks::Quirks;
 
 /// A scenario: one load on one or more agent pools, and what must come of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -34,6 +36,9 @@ pub struct Scenario {
     /// The agents in the pods.
     #[serde(default)]
     pub agents: Agents,
+    /// Pipelines whose builds have more to them than jobs that are all queued at once.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub definitions: Vec<Definition>,
     /// When builds are queued.
     pub load: Vec<Burst>,
     /// What goes wrong, and what is changed in mid-run.
@@ -71,6 +76,9 @@ pub struct Organization {
     /// How long a session without polls lives.
     #[serde(default = "Organization::default_session_expiry")]
     pub session_expiry: Millis,
+    /// How it behaves where the real service's behaviour is not known.
+    #[serde(default, skip_serializing_if = "Quirks::is_default")]
+    pub quirks: Quirks,
     /// Its agent pools.
     pub pools: Vec<Pool>,
 }
@@ -84,6 +92,7 @@ impl Organization {
             assign_delay: Self::default_assign_delay(),
             job_lock: Self::default_job_lock(),
             session_expiry: Self::default_session_expiry(),
+            quirks: Quirks::default(),
             pools,
         }
     }
@@ -231,10 +240,15 @@ pub struct Burst {
     /// How many builds.
     #[serde(default = "one")]
     pub builds: u32,
+    /// The pipeline, by name: it says what each build runs. Without one, `jobs`, `duration`, `demands` and
+    /// `pool` say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub definition: Option<String>,
     /// How many parallel jobs each build has.
     #[serde(default = "one")]
     pub jobs: u32,
     /// How long each job runs.
+    #[serde(default, skip_serializing_if = "MillisRange::is_zero")]
     pub duration: MillisRange,
     /// What each job demands of an agent.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

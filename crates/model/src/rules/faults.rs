@@ -3,11 +3,21 @@
 use semver::Version;
 
 use super::{Rules, parsed, whole};
-use crate::instant::Millis;
+use crate::instant::{Millis, MillisRange};
+use crate::problem::one_of;
 use crate::yaml::{Entry, Node, shortened};
 
 /// The statuses that a fault can answer with.
 const STATUSES: std::ops::RangeInclusive<u64> = 400..=599;
+/// What a fault of the service may change.
+const EFFECTS: [&str; 5] = ["answer", "delay", "delay_per_row", "budget", "parallel_jobs"];
+/// What may stand beside `parallel_jobs`.
+const ALONE: [&str; 3] = ["from", "to", "parallel_jobs"];
+/// Answers that are about one thing only, and the route where it happens.
+const SPECIAL: [(&str, &str); 3] =
+    [("message_lost", "messages"), ("message_twice", "messages"), ("lock_lost", "locks")];
+/// What KEDA asks for.
+const KEDAS_ROUTES: [&str; 3] = ["all", "pools", "job_requests"];
 
 impl Rules<'_> {
     pub(super) fn faults(&mut self, root: &Node) {
@@ -42,18 +52,93 @@ impl Rules<'_> {
                 format!("a run is not settled before its faults are over: at {over}, after `at_most`");
             self.report(to.mark(), message, None);
         }
+        self.ends_after_it_began(fault);
+    }
+
+    pub(super) fn ends_after_it_began(&mut self, fault: &Node) {
+        let Some(to) = fault.entry("to") else { return };
+        let Some(at) = parsed::<Millis>(fault.get("from")) else { return };
         if let Some(end) = parsed::<Millis>(Some(&to.node)).filter(|end| *end <= at) {
             self.report(to.mark(), format!("`to` ({end}) must be later than `from` ({at})"), None);
         }
     }
 
-    fn service_fault(&mut self, fault: &Node) {
-        if fault.entry("answer").is_none() && fault.entry("delay").is_none() {
+    pub(super) fn service_fault(&mut self, fault: &Node) {
+        if EFFECTS.iter().all(|effect| fault.entry(effect).is_none()) {
             let hint = "give an `answer`, a `delay`, or both".to_owned();
             self.report(fault.mark, "this fault changes nothing", Some(hint));
         }
-        self.some_time(fault, "delay");
+        // A range may begin at nothing; a delay of nothing is none.
+        if let Some(delay) = fault.get("delay")
+            && parsed::<MillisRange>(Some(delay)).is_some_and(|range| range.most == Millis::ZERO)
+        {
+            self.report(delay.mark, "`delay` must be more than 0s", None);
+        }
+        self.some_time(fault, "delay_per_row");
+        self.positive(fault, "count", u64::from(u32::MAX));
+        self.positive(fault, "percent", 100);
+        self.budget(fault);
+        self.parallel_jobs(fault);
+        self.answer(fault);
+        if fault.get("caller").and_then(Node::text) == Some("keda")
+            && let Some(route) = fault.get("route")
+            && let Some(text) = route.text().filter(|text| !KEDAS_ROUTES.contains(text))
+        {
+            let hint = format!("it asks for {}", one_of(KEDAS_ROUTES.iter().skip(1).copied()));
+            self.report(route.mark, format!("KEDA never asks for `{}`", shortened(text)), Some(hint));
+        }
+    }
+
+    fn budget(&mut self, fault: &Node) {
+        let Some(budget) = fault.get("budget") else { return };
+        for field in ["units", "per_request"] {
+            self.positive(budget, field, u64::from(u32::MAX));
+        }
+        self.some_time(budget, "window");
+        for field in ["percent", "count", "answer"] {
+            if let Some(entry) = fault.entry(field) {
+                let message = format!("`{field}` and `budget` do not go together: every request counts");
+                self.report(entry.key_mark, message, None);
+            }
+        }
+    }
+
+    /// They are the organisation's, and no request's.
+    fn parallel_jobs(&mut self, fault: &Node) {
+        self.positive(fault, "parallel_jobs", u64::from(u32::MAX));
+        if fault.entry("parallel_jobs").is_none() {
+            return;
+        }
+        for entry in fault.entries().iter().filter(|entry| !ALONE.contains(&entry.key.as_str())) {
+            let message = format!("`{}` has no meaning beside `parallel_jobs`", shortened(&entry.key));
+            let hint = "make it a fault of its own".to_owned();
+            self.report(entry.key_mark, message, Some(hint));
+        }
+    }
+
+    fn answer(&mut self, fault: &Node) {
         let Some(answer) = fault.get("answer") else { return };
+        let route = fault.get("route").and_then(Node::text).unwrap_or("all");
+        let text = answer.text().unwrap_or_default();
+        if let Some((_, only)) = SPECIAL.iter().find(|(special, _)| *special == text) {
+            if route != "all" && route != *only {
+                let hint = format!("write `route: {only}`");
+                self.report(answer.mark, format!("`{text}` does not happen on `{route}`"), Some(hint));
+            }
+            for field in ["delay", "delay_per_row"] {
+                if let Some(entry) = fault.entry(field) {
+                    let message = format!("`{field}` has no meaning beside `{text}`");
+                    self.report(entry.key_mark, message, Some("make it a fault of its own".to_owned()));
+                }
+            }
+        }
+        // A log could not say which reads were hit: their status is 200, and so may be their rows.
+        for field in ["percent", "count"] {
+            if let Some(entry) = fault.entry(field).filter(|_| text == "malformed") {
+                let hint = "`truncated` breaks answers off, too".to_owned();
+                self.report(entry.key_mark, format!("`{field}` and `malformed` do not go together"), Some(hint));
+            }
+        }
         if let Some(status) = whole(answer).filter(|status| !STATUSES.contains(status)) {
             let (least, most) = (STATUSES.start(), STATUSES.end());
             let message = format!("`answer` must be a status from {least} to {most}, not {status}");
