@@ -224,12 +224,34 @@ func lists(client build.Client, cancelled, succeeded *build.Build) {
 	equal("latest", *latest.Status, build.BuildStatusValues.Completed)
 }
 
+// marks are tags, and what a build of the fake never has.
+func marks(client build.Client, id int) {
+	add := build.AddBuildTagArgs{Project: new(project), BuildId: &id, Tag: new("nightly")}
+	equal("tag", *call(client.AddBuildTag, add), []string{"nightly"})
+	several := build.AddBuildTagsArgs{Project: new(project), BuildId: &id, Tags: &[]string{"linux", "slow"}}
+	equal("tags", inOrder(*call(client.AddBuildTags, several)), []string{"linux", "nightly", "slow"})
+	remove := build.DeleteBuildTagArgs{Project: new(project), BuildId: &id, Tag: new("slow")}
+	equal("tag deleted", inOrder(*call(client.DeleteBuildTag, remove)), []string{"linux", "nightly"})
+	read := call(client.GetBuildTags, build.GetBuildTagsArgs{Project: new(project), BuildId: &id})
+	equal("tags read back", inOrder(*read), []string{"linux", "nightly"})
+
+	equal("artifacts", len(*call(client.GetArtifacts, build.GetArtifactsArgs{Project: new(project), BuildId: &id})), 0)
+	refused("VssResourceNotFoundException", client.GetArtifact,
+		build.GetArtifactArgs{Project: new(project), BuildId: &id, ArtifactName: new("drop")})
+	changes := call(client.GetBuildChanges, build.GetBuildChangesArgs{Project: new(project), BuildId: &id})
+	equal("changes", len(changes.Value), 0)
+	items := call(client.GetBuildWorkItemsRefs, build.GetBuildWorkItemsRefsArgs{Project: new(project), BuildId: &id})
+	equal("work items", len(*items), 0)
+	usage := call(client.GetResourceUsage, build.GetResourceUsageArgs{})
+	check(*usage.DistributedTaskAgents > 0 && *usage.TotalUsage == 0, "usage: %v", usage)
+}
+
 func deleted(client build.Client, id int) {
 	do(client.DeleteBuild, build.DeleteBuildArgs{Project: new(project), BuildId: &id})
 	refused("BuildNotFoundException", client.GetBuild, build.GetBuildArgs{Project: new(project), BuildId: &id})
 }
 
-func pipelinesAndRuns(client pipelines.Client, builds build.Client, definition int) {
+func pipelinesAndRuns(client pipelines.Client, builds build.Client, definition int, withLogs *build.Build) {
 	name := func(one pipelines.Pipeline) string { return of(one.Name) }
 	listed := allPipelines(client, pipelines.ListPipelinesArgs{Project: new(project)})
 	equal("pipelines", inOrder(each(listed, name)), []string{oneJob, threeJobs})
@@ -249,4 +271,12 @@ func pipelinesAndRuns(client pipelines.Client, builds build.Client, definition i
 		[]any{*run.Name, pipelines.RunStateValues.Completed, pipelines.RunResultValues.Canceled})
 	runs := call(client.ListRuns, pipelines.ListRunsArgs{Project: new(project), PipelineId: &definition})
 	equal("the newest run is first", *(*runs)[0].Id, *run.Id)
+
+	logs := call(client.ListLogs, pipelines.ListLogsArgs{Project: new(project), PipelineId: &definition, RunId: withLogs.Id})
+	log := (*logs.Logs)[0]
+	readLog := call(client.GetLog, pipelines.GetLogArgs{
+		Project: new(project), PipelineId: &definition, RunId: withLogs.Id, LogId: log.Id,
+	})
+	equal("log of a run", []any{*readLog.Id, *readLog.LineCount}, []any{*log.Id, *log.LineCount})
+	preview(client, definition)
 }

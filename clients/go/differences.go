@@ -3,6 +3,9 @@
 package main
 
 import (
+	"strings"
+
+	"github.com/microsoft/azure-devops-go-api/azuredevops/v7/build"
 	"github.com/microsoft/azure-devops-go-api/azuredevops/v7/pipelines"
 	"github.com/microsoft/azure-devops-go-api/azuredevops/v7/taskagent"
 )
@@ -18,4 +21,22 @@ func queuesForPools(client taskagent.Client, pool int) {
 		Project: new(project), PoolIds: &[]int{pool},
 	})
 	equal("for pools", each(*found, func(one taskagent.TaskAgentQueue) int { return *one.Pool.Id }), []int{pool})
+}
+
+func preview(client pipelines.Client, definition int) {
+	found := call(client.Preview, pipelines.PreviewArgs{
+		Project: new(project), PipelineId: &definition,
+		RunParameters: &pipelines.RunPipelineParameters{PreviewRun: new(true)},
+	})
+	check(strings.Contains(*found.FinalYaml, "job: compile"), "%s", *found.FinalYaml)
+}
+
+// A build has one stage if its definition names none; to cancel it is to cancel the build.
+func cancelledByItsStage(client build.Client, definition int) {
+	queued := queue(client, definition, build.Build{})
+	do(client.UpdateStage, build.UpdateStageArgs{
+		Project: new(project), BuildId: queued.Id, StageRefName: new("__default"),
+		UpdateParameters: &build.UpdateStageParameters{State: &build.StageUpdateTypeValues.Cancel},
+	})
+	equal("cancelled by its stage", *get(client, *queued.Id).Result, build.BuildResultValues.Canceled)
 }

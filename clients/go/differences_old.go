@@ -3,6 +3,7 @@
 package main
 
 import (
+	"github.com/microsoft/azure-devops-go-api/azuredevops/v7/build"
 	"github.com/microsoft/azure-devops-go-api/azuredevops/v7/pipelines"
 	"github.com/microsoft/azure-devops-go-api/azuredevops/v7/taskagent"
 )
@@ -13,5 +14,10 @@ func allPipelines(client pipelines.Client, args pipelines.ListPipelinesArgs) []p
 	return call(client.ListPipelines, args).Value
 }
 
-// It has no such call.
+// It has none of these calls.
+
 func queuesForPools(taskagent.Client, int) {}
+
+func preview(pipelines.Client, int) {}
+
+func cancelledByItsStage(build.Client, int) {}

@@ -41,7 +41,9 @@ func main() {
 	equal("the agent's last request", *last.LastCompletedRequest.Result, taskagent.TaskResultValues.Succeeded)
 	agent.leave()
 	lists(builds, cancelled, succeeded)
-	pipelinesAndRuns(runs, builds, byName[oneJob])
+	pipelinesAndRuns(runs, builds, byName[oneJob], succeeded)
+	marks(builds, *succeeded.Id)
+	cancelledByItsStage(builds, byName[threeJobs])
 	deleted(builds, *cancelled.Id)
 
 	refuseTheRest("taskagent", taskAgents)

@@ -14,7 +14,8 @@ import (
 	"github.com/microsoft/azure-devops-go-api/azuredevops/v7"
 )
 
-// What came of each method, by its interface's package and its own name. A method counts as answered once it returned;
+// What came of each method, by its interface's package and its own name. A method counts as answered once it returned, or was
+// refused for a reason of the service's;
 // the checks of what it returned end the program if they fail.
 var outcomes = map[[2]string]string{}
 
@@ -53,6 +54,7 @@ func refused[Args, Answer any](typeKey string, method func(context.Context, Args
 	check(err != nil, "%v: no %s", name, typeKey)
 	wrapped := unwrapped(err)
 	check(wrapped != nil && wrapped.TypeKey != nil && *wrapped.TypeKey == typeKey, "%v: %v, not %s", name, err, typeKey)
+	outcomes[name] = answered
 }
 
 // nameOf is what the runtime calls a method value: "path/taskagent.Client.AddAgent-fm".

@@ -152,12 +152,30 @@ async function lists(build, cancelled, succeeded) {
   assert.strictEqual(latest.status, BuildStatus.Completed);
 }
 
+// Tags, and what a build of the fake never has.
+async function marks(build, id, definition) {
+  assert.deepStrictEqual(await build.addBuildTag(PROJECT, id, 'nightly'), ['nightly']);
+  assert.deepStrictEqual(sorted(await build.addBuildTags(['linux', 'slow'], PROJECT, id)), ['linux', 'nightly', 'slow']);
+  assert.deepStrictEqual(sorted(await build.deleteBuildTag(PROJECT, id, 'slow')), ['linux', 'nightly']);
+  assert.deepStrictEqual(sorted(await build.getBuildTags(PROJECT, id)), ['linux', 'nightly']);
+  assert.deepStrictEqual(await build.getArtifacts(PROJECT, id), []);
+  assert.strictEqual(await build.getArtifact(PROJECT, id, 'drop'), null);
+  assert.deepStrictEqual(await build.getBuildChanges(PROJECT, id), []);
+  assert.deepStrictEqual(await build.getBuildWorkItemsRefs(PROJECT, id), []);
+  const usage = await build.getResourceUsage();
+  assert.ok(usage.distributedTaskAgents > 0 && usage.totalUsage === 0, JSON.stringify(usage));
+  // A build has one stage if its definition names none; to cancel it is to cancel the build.
+  const queued = await queue(build, definition);
+  await build.updateStage({ state: bi.StageUpdateType.Cancel }, queued.id, '__default', PROJECT);
+  assert.strictEqual((await build.getBuild(PROJECT, queued.id)).result, BuildResult.Canceled);
+}
+
 async function deleted(build, id) {
   await build.deleteBuild(PROJECT, id);
   assert.strictEqual(await build.getBuild(PROJECT, id), null);
 }
 
-async function pipelinesAndRuns(pipelines, build, definition) {
+async function pipelinesAndRuns(pipelines, build, definition, withLogs) {
   const listed = await pipelines.listPipelines(PROJECT);
   assert.deepStrictEqual(sorted(names(listed)), [ONE_JOB, THREE_JOBS]);
   const read = await pipelines.getPipeline(PROJECT, definition);
@@ -174,8 +192,14 @@ async function pipelinesAndRuns(pipelines, build, definition) {
   assert.deepStrictEqual([over.name, over.state, over.result], [run.name, pi.RunState.Completed, pi.RunResult.Canceled]);
   const [newest] = await pipelines.listRuns(PROJECT, definition);
   assert.strictEqual(newest.id, run.id);
+
+  const preview = await pipelines.preview({ previewRun: true }, PROJECT, definition);
+  assert.match(preview.finalYaml, /job: compile/);
+  const { logs: [listed] } = await pipelines.listLogs(PROJECT, definition, withLogs.id);
+  const log = await pipelines.getLog(PROJECT, definition, withLogs.id, listed.id);
+  assert.deepStrictEqual([log.id, log.lineCount], [listed.id, listed.lineCount]);
 }
 
 module.exports = {
-  ONE_JOB, THREE_JOBS, definitions, deleted, lists, pipelinesAndRuns, queuedAndCancelled, runByAnAgent, severalAtOnce,
+  ONE_JOB, THREE_JOBS, definitions, deleted, lists, marks, pipelinesAndRuns, queuedAndCancelled, runByAnAgent, severalAtOnce,
 };

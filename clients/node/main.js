@@ -22,20 +22,22 @@ async function main() {
   const pool = await pools.pools(taskAgent);
   await pools.agents(taskAgent, pool);
   await pools.queues(taskAgent, pool);
-  await pools.jobRequests(taskAgent);
   await pools.packages(taskAgent);
   await pools.limits(taskAgent);
   await pools.metadata(taskAgent, pool);
   await projects(core);
 
   const byName = await builds.definitions(build);
+  await pools.jobRequests(taskAgent, build, pool, byName.get(builds.ONE_JOB));
+  await pools.updatesAndTasks(taskAgent, pool);
   const cancelled = await builds.queuedAndCancelled(build, byName.get(builds.ONE_JOB));
   await builds.severalAtOnce(build, byName.get(builds.THREE_JOBS));
   const agent = await Agent.join(taskAgent, task, pool, 'node-agent', { 'Agent.Name': 'node-agent', java: '21' });
   const succeeded = await builds.runByAnAgent({ build, task, taskAgent }, agent, pool, byName.get(builds.ONE_JOB));
   await agent.leave();
   await builds.lists(build, cancelled, succeeded);
-  await builds.pipelinesAndRuns(pipelines, build, byName.get(builds.ONE_JOB));
+  await builds.pipelinesAndRuns(pipelines, build, byName.get(builds.ONE_JOB), succeeded);
+  await builds.marks(build, succeeded.id, byName.get(builds.THREE_JOBS));
   await builds.deleted(build, cancelled.id);
 
   for (const recorded of [taskAgent, build, pipelines, core]) await recorded.refuseTheRest();

@@ -2,6 +2,7 @@
 'use strict';
 
 const assert = require('node:assert');
+const bi = require('azure-devops-node-api/interfaces/BuildInterfaces');
 const ti = require('azure-devops-node-api/interfaces/TaskAgentInterfaces');
 const { PROJECT, text } = require('./recorded');
 
@@ -9,6 +10,7 @@ const { PROJECT, text } = require('./recorded');
 const SHARED = 'keda-pool';
 const PLACEHOLDER = 'java-template';
 const MISSING = 4711;
+const NO_LOCK = '00000000-0000-0000-0000-000000000000';
 
 const names = (things) => things.map((thing) => thing.name);
 const sorted = (things) => [...things].sort();
@@ -107,24 +109,36 @@ async function queues(taskAgent, pool) {
   await taskAgent.deleteAgentPool(madePool.id);
 }
 
-// Job requests that are made without a build, in a pool of their own.
-async function jobRequests(taskAgent) {
-  const pool = await taskAgent.addAgentPool({ name: 'node-requests', autoProvision: false });
-  const agent = await taskAgent.addAgent(
-    { name: 'node-waiting', version: '4.258.1', systemCapabilities: { maven: '3' } }, pool.id);
-  const made = await taskAgent.queueAgentRequestByPool({ demands: ['maven'] }, pool.id);
-  assert.ok(made.requestId > 0 && made.queueTime instanceof Date);
-  const read = await taskAgent.getAgentRequest(pool.id, made.requestId, true);
-  assert.deepStrictEqual([read.requestId, read.demands, read.result], [made.requestId, ['maven'], undefined]);
-  assert.deepStrictEqual(names(read.matchedAgents), ['node-waiting']);
+// The job request of a build that waits, seen from its pool and from its queue.
+async function jobRequests(taskAgent, build, pool, definition) {
+  const queued = await build.queueBuild({ definition: { id: definition } }, PROJECT);
+  const [made] = (await taskAgent.getAgentRequests(pool, 10)).filter((one) => one.owner.id === queued.id);
+  assert.strictEqual(made.matchedAgents, undefined);
+  const read = await taskAgent.getAgentRequest(pool, made.requestId, true);
+  assert.deepStrictEqual([read.requestId, read.result, read.assignTime], [made.requestId, undefined, undefined]);
+  assert.ok(read.demands.includes('java') && read.queueTime instanceof Date);
+  assert.deepStrictEqual(names(read.matchedAgents), [PLACEHOLDER]);
+
   const ids = (requests) => requests.map((request) => request.requestId);
-  assert.deepStrictEqual(ids(await taskAgent.getAgentRequests(pool.id, 10)), [made.requestId]);
-  assert.deepStrictEqual(ids(await taskAgent.getAgentRequestsForPlan(pool.id, made.planId, made.jobId)), [made.requestId]);
-  assert.deepStrictEqual(await taskAgent.getAgentRequestsForAgent(pool.id, agent.id, 5), []);
-  assert.deepStrictEqual(await taskAgent.getAgentRequestsForAgents(pool.id, [agent.id], 5), []);
-  await taskAgent.deleteAgentRequest(pool.id, made.requestId, '00000000-0000-0000-0000-000000000000', ti.TaskResult.Canceled);
-  const over = await taskAgent.getAgentRequest(pool.id, made.requestId);
-  assert.strictEqual(over.result, ti.TaskResult.Canceled);
+  assert.deepStrictEqual(ids(await taskAgent.getAgentRequestsForPlan(pool, made.planId, made.jobId)), [made.requestId]);
+  const [queue] = await taskAgent.getAgentQueuesForPools([pool], PROJECT);
+  assert.ok(ids(await taskAgent.getAgentRequestsForQueue(PROJECT, queue.id, 10)).includes(made.requestId));
+  const [agent] = await taskAgent.getAgents(pool, PLACEHOLDER);
+  assert.deepStrictEqual(await taskAgent.getAgentRequestsForAgent(pool, agent.id, 5), []);
+  assert.deepStrictEqual(await taskAgent.getAgentRequestsForAgents(pool, [agent.id], 5), []);
+
+  await taskAgent.deleteAgentRequest(pool, made.requestId, NO_LOCK, ti.TaskResult.Canceled);
+  assert.strictEqual((await taskAgent.getAgentRequest(pool, made.requestId)).result, ti.TaskResult.Canceled);
+  assert.strictEqual((await build.getBuild(PROJECT, queued.id)).result, bi.BuildResult.Canceled);
+}
+
+// Agents are asked to update themselves; tasks are asked for, and there are none.
+async function updatesAndTasks(taskAgent, pool) {
+  const [agent] = await taskAgent.getAgents(pool, PLACEHOLDER);
+  await taskAgent.refreshAgent(pool, agent.id);
+  await taskAgent.refreshAgents(pool);
+  assert.deepStrictEqual(await taskAgent.getTaskDefinitions(), []);
+  await taskAgent.createTeamProject(PROJECT);
 }
 
 async function packages(taskAgent) {
@@ -150,4 +164,7 @@ async function metadata(taskAgent, pool) {
   assert.match(await text(await taskAgent.getAgentPoolMetadata(pool)), /kept for the pool/);
 }
 
-module.exports = { MISSING, agents, jobRequests, limits, metadata, names, packages, pools, queues, refused, sorted };
+module.exports = {
+  MISSING, agents, jobRequests, limits, metadata, names, packages, pools, queues, refused, sorted,
+  updatesAndTasks,
+};

@@ -1,6 +1,7 @@
 // Clients that remember which of their methods were called, and what came of it.
 //
-// A method counts as answered once it resolved; the checks of what it gave end the program if they fail.
+// A method counts as answered once it resolved, or was refused for a reason of the service's; the checks of what it gave
+// end the program if they fail.
 // `refuseTheRest` calls every public method that nobody has called yet, and accepts nothing but the answer of a
 // service that does not model it. So a method that begins to be answered has to be checked, or the program fails.
 'use strict';
@@ -25,9 +26,15 @@ class Recorded {
   }
 
   async call(name, given) {
-    const answer = await this.client[name](...given);
-    this.outcomes.set(name, 'answered');
-    return answer;
+    try {
+      const answer = await this.client[name](...given);
+      this.outcomes.set(name, 'answered');
+      return answer;
+    } catch (error) {
+      // An answer, too, for the caller to look at, unless it says that nothing is modelled.
+      if (error.result?.typeKey && error.statusCode !== 501) this.outcomes.set(name, 'answered');
+      throw error;
+    }
   }
 
   // Calls every method that was not called yet.

@@ -133,13 +133,35 @@ def lists(build, definitions_by_name, cancelled, succeeded):
     assert latest.status == "completed", "the latest build is one that is over"
 
 
+def marks(build, one, definition):
+    """Tags, and what a build of the fake never has."""
+    equal(build.add_build_tag(PROJECT, one.id, "nightly"), ["nightly"], "tag")
+    equal(sorted(build.add_build_tags(["linux", "slow"], PROJECT, one.id)), ["linux", "nightly", "slow"], "tags")
+    equal(sorted(build.delete_build_tag(PROJECT, one.id, "slow")), ["linux", "nightly"], "tag deleted")
+    equal(sorted(build.get_build_tags(PROJECT, one.id)), ["linux", "nightly"], "tags read back")
+    equal([other.id for other in build.get_builds(PROJECT, tag_filters=["nightly"])], [one.id], "by tag")
+    equal(build.get_artifacts(PROJECT, one.id), [], "artifacts")
+    refused("VssResourceNotFoundException", build.get_artifact, PROJECT, one.id, "drop")
+    equal(build.get_build_changes(PROJECT, one.id), [], "changes")
+    equal(build.get_build_work_items_refs(PROJECT, one.id), [], "work items")
+    # A build has one stage if its definition names none; to cancel it is to cancel the build.
+    queued = queue(build, definition)
+    build.update_stage({"state": "cancel"}, queued.id, "__default", project=PROJECT)
+    equal(build.get_build(PROJECT, queued.id).result, "canceled", "cancelled by its stage")
+
+
+def usage(build, agents):
+    found = build.get_resource_usage()
+    equal((found.distributed_task_agents, found.total_usage), (agents, 0), "usage")
+
+
 def deleted(build, one):
     build.delete_build(PROJECT, one.id)
     refused("BuildNotFoundException", build.get_build, PROJECT, one.id)
     assert one.id not in [other.id for other in build.get_builds(PROJECT)], "a deleted build is in no list"
 
 
-def pipelines_and_runs(pipelines, build, definition):
+def pipelines_and_runs(pipelines, build, definition, with_logs):
     listed = {one.name: one for one in pipelines.list_pipelines(PROJECT)}
     equal(sorted(listed), [ONE_JOB, THREE_JOBS], "pipelines")
     equal(len(pipelines.list_pipelines(PROJECT, top=1, order_by="name asc")), 1, "the first pipeline")
@@ -158,4 +180,10 @@ def pipelines_and_runs(pipelines, build, definition):
     assert read.finished_date >= read.created_date, "it ends after it began"
     runs = pipelines.list_runs(PROJECT, definition)
     equal(runs[0].id, run.id, "the newest run is first")
-    return run
+
+    preview = pipelines.preview(RunPipelineParameters(preview_run=True), PROJECT, definition)
+    assert "job: compile" in preview.final_yaml, preview.final_yaml
+    equal(pipelines.list_runs(PROJECT, definition)[0].id, run.id, "a preview is no run")
+    listed = pipelines.list_logs(PROJECT, definition, with_logs.id).logs
+    log = pipelines.get_log(PROJECT, definition, with_logs.id, listed[0].id)
+    equal((log.id, log.line_count), (listed[0].id, listed[0].line_count), "log of a run")

@@ -38,7 +38,9 @@ def main():
     equal((last.status, last.last_completed_request.result), ("online", "succeeded"), "the agent's last request")
     agent.leave()
     builds.lists(build, by_name, cancelled, succeeded)
-    builds.pipelines_and_runs(pipelines, build, by_name[builds.ONE_JOB])
+    builds.pipelines_and_runs(pipelines, build, by_name[builds.ONE_JOB], succeeded)
+    builds.marks(build, succeeded, by_name[builds.THREE_JOBS])
+    builds.usage(build, agents=len(task_agent.get_agents(pool)))
     builds.deleted(build, cancelled)
 
     for recorded in (task_agent, build, pipelines, core):

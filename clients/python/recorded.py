@@ -1,6 +1,7 @@
 """Clients that remember which of their methods were called, and what came of it.
 
-A method counts as answered once it returned; the checks of what it returned end the program if they fail.
+A method counts as answered once it returned, or was refused for a reason of the service's; the checks of what it gave
+end the program if they fail.
 `refuse_the_rest` calls every public method that nobody has called yet, and accepts nothing but the answer
 of a service that does not model it. So a method that begins to be answered has to be checked, or the program fails.
 """
@@ -15,6 +16,7 @@ PROJECT = "shop"
 ANSWERED = "answered"
 NOT_MODELLED = "501"
 NOT_OFFERED = "not offered"
+NOT_IMPLEMENTED = "NotImplementedException"
 
 
 def equal(found, expected, what):
@@ -34,7 +36,13 @@ class Recorded:
         method = getattr(self._client, name)
 
         def call(*arguments, **named):
-            answer = method(*arguments, **named)
+            try:
+                answer = method(*arguments, **named)
+            except AzureDevOpsServiceError as error:
+                # An answer, too, for the caller to look at, unless it says that nothing is modelled.
+                if error.type_key != NOT_IMPLEMENTED:
+                    self._outcomes[name] = ANSWERED
+                raise
             self._outcomes[name] = ANSWERED
             return answer
 
@@ -64,7 +72,7 @@ def _refusal(name, method, arguments, named):
         if inspect.isgenerator(answer):
             answer = b"".join(answer)
     except AzureDevOpsServiceError as error:
-        equal(error.type_key, "NotImplementedException", f"{name}: {error}")
+        equal(error.type_key, NOT_IMPLEMENTED, f"{name}: {error}")
         assert str(error).endswith("is not modelled by Poolproof."), f"{name}: {error}"
         return NOT_MODELLED
     except ValueError as error:

@@ -1,6 +1,8 @@
 //! Definitions, builds, their timelines and logs, pipelines and runs, and what an agent writes of a job.
 
-use azure_devops_rust_api::build::models::{BuildQueryOrder, BuildResult, BuildStatus};
+use azure_devops_rust_api::build::models::{
+    BuildQueryOrder, BuildResult, BuildStatus, UpdateStageParameters,
+};
 use azure_devops_rust_api::distributed_task::models::TaskLog;
 use azure_devops_rust_api::pipelines::models::RunPipelineParameters;
 use serde_json::{Value, json};
@@ -171,6 +173,38 @@ pub async fn lists(clients: &Clients, cancelled: &Value, succeeded: &Value) {
     assert_eq!(latest["status"], json!("completed"));
 }
 
+/// Tags, and what a build of the fake never has.
+pub async fn marks(clients: &Clients, build: i32, definition: i32) {
+    let sorted = |tags: Value| {
+        let mut tags: Vec<String> = from(tags);
+        tags.sort_unstable();
+        tags
+    };
+    call!(clients.build.tags_client().add_build_tag(ORGANIZATION, PROJECT, build, "nightly"));
+    let several = vec!["linux".to_owned(), "slow".to_owned()];
+    call!(clients.build.tags_client().add_build_tags(ORGANIZATION, several, PROJECT, build));
+    call!(clients.build.tags_client().delete_build_tag(ORGANIZATION, PROJECT, build, "slow"));
+    let read = call!(clients.build.tags_client().get_build_tags(ORGANIZATION, PROJECT, build));
+    assert_eq!(sorted(read["value"].clone()), ["linux", "nightly"]);
+
+    let artifacts = call!(clients.build.artifacts_client().list(ORGANIZATION, PROJECT, build));
+    assert_eq!(artifacts["value"], json!([]));
+    let none = failure!(clients.build.artifacts_client().get_artifact(ORGANIZATION, PROJECT, build, "drop"));
+    assert_eq!(none, "VssResourceNotFoundException");
+    let changes = call!(clients.build.builds_client().get_build_changes(ORGANIZATION, PROJECT, build));
+    assert_eq!(changes["value"], json!([]));
+    let items = call!(clients.build.builds_client().get_build_work_items_refs(ORGANIZATION, PROJECT, build));
+    assert_eq!(items["value"], json!([]));
+    let usage = call!(clients.build.resource_usage_client().get(ORGANIZATION));
+    assert_eq!(usage["totalUsage"], json!(0));
+
+    // A build has one stage if its definition names none; to cancel it is to cancel the build.
+    let queued = queue(clients, definition, json!({})).await;
+    let change: UpdateStageParameters = from(json!({ "state": "cancel" }));
+    call!(clients.build.stages_client().update(ORGANIZATION, change, id(&queued), "__default", PROJECT));
+    assert_eq!(get(clients, id(&queued)).await["result"], json!("canceled"));
+}
+
 /// Deletes a build.
 pub async fn deleted(clients: &Clients, build: i32) {
     call!(clients.build.builds_client().delete(ORGANIZATION, PROJECT, build));
@@ -179,7 +213,7 @@ pub async fn deleted(clients: &Clients, build: i32) {
 }
 
 /// Checks the calls on pipelines and runs.
-pub async fn pipelines_and_runs(clients: &Clients, definition: i32) {
+pub async fn pipelines_and_runs(clients: &Clients, definition: i32, with_logs: i32) {
     let listed = call!(clients.pipelines.pipelines_client().list(ORGANIZATION, PROJECT));
     assert_eq!(names(&listed), [ONE_JOB, THREE_JOBS]);
     let read = call!(clients.pipelines.pipelines_client().get(ORGANIZATION, PROJECT, definition));
@@ -198,4 +232,13 @@ pub async fn pipelines_and_runs(clients: &Clients, definition: i32) {
     );
     let runs = call!(clients.pipelines.runs_client().list(ORGANIZATION, PROJECT, definition));
     assert_eq!(ids(&runs)[0], id(&run));
+
+    let given: RunPipelineParameters = from(json!({ "previewRun": true }));
+    let preview = call!(clients.pipelines.preview_client().preview(ORGANIZATION, given, PROJECT, definition));
+    assert!(preview["finalYaml"].as_str().is_some_and(|yaml| yaml.contains("job: compile")), "{preview}");
+    let listed = call!(clients.pipelines.logs_client().list(ORGANIZATION, PROJECT, definition, with_logs));
+    let log = &listed["logs"][0];
+    let read =
+        call!(clients.pipelines.logs_client().get(ORGANIZATION, PROJECT, definition, with_logs, id(log)));
+    assert_eq!((&read["id"], &read["lineCount"]), (&log["id"], &log["lineCount"]));
 }

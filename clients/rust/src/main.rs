@@ -39,7 +39,8 @@ async fn main() {
     let succeeded = builds::run_by_an_agent(&clients, &agent, one_job).await;
     agent.leave().await;
     builds::lists(&clients, &cancelled, &succeeded).await;
-    builds::pipelines_and_runs(&clients, one_job).await;
+    builds::pipelines_and_runs(&clients, one_job, pools::id(&succeeded)).await;
+    builds::marks(&clients, pools::id(&succeeded), three_jobs).await;
     builds::deleted(&clients, pools::id(&cancelled)).await;
 
     rest::refuse_the_rest(&clients).await;

@@ -88,7 +88,9 @@ macro_rules! refused {
 /// Makes a call that must fail, and gives the key by which clients know why.
 macro_rules! failure {
     ($clients:ident.$module:ident.$group:ident().$operation:ident($($argument:expr),* $(,)?)) => {{
+        let name = $crate::recorded::name(stringify!($module), stringify!($group), stringify!($operation));
         let answer = $clients.$module.$group().$operation($($argument),*).await;
+        $clients.note(&name, "answered");
         $crate::recorded::type_key(answer.err())
     }};
 }

@@ -135,9 +135,7 @@ async fn of_distributed_task(clients: &Clients) {
 }
 
 async fn of_build(clients: &Clients) {
-    refused!(clients.build.artifacts_client().get_artifact(ORGANIZATION, PROJECT, 1, "1"));
     refused!(clients.build.artifacts_client().get_file(ORGANIZATION, PROJECT, 1, "1", "1", "1"));
-    refused!(clients.build.artifacts_client().list(ORGANIZATION, PROJECT, 1));
     refused!(clients.build.artifacts_client().create(
         ORGANIZATION,
         made::<build::models::BuildArtifact>(),
@@ -162,7 +160,6 @@ async fn of_build(clients: &Clients) {
     ));
     refused!(clients.build.controllers_client().list(ORGANIZATION));
     refused!(clients.build.controllers_client().get(ORGANIZATION, 1));
-    refused!(clients.build.resource_usage_client().get(ORGANIZATION));
     refused!(clients.build.history_client().get(ORGANIZATION));
     refused!(clients.build.badge_client().get(ORGANIZATION, PROJECT, 1));
     refused!(clients.build.badge_client().get_build_badge_data(ORGANIZATION, PROJECT, "1"));
@@ -172,9 +169,7 @@ async fn of_build(clients: &Clients) {
         vec![],
         PROJECT
     ));
-    refused!(clients.build.builds_client().get_build_changes(ORGANIZATION, PROJECT, 1));
     refused!(clients.build.builds_client().get_retention_leases_for_build(ORGANIZATION, PROJECT, 1));
-    refused!(clients.build.builds_client().get_build_work_items_refs(ORGANIZATION, PROJECT, 1));
     refused!(clients.build.builds_client().get_build_work_items_refs_from_commits(
         ORGANIZATION,
         vec![],
@@ -200,23 +195,12 @@ async fn of_build(clients: &Clients) {
         1
     ));
     refused!(clients.build.report_client().get(ORGANIZATION, PROJECT, 1));
-    refused!(clients.build.stages_client().update(
-        ORGANIZATION,
-        made::<build::models::UpdateStageParameters>(),
-        1,
-        "1",
-        PROJECT
-    ));
-    refused!(clients.build.tags_client().get_build_tags(ORGANIZATION, PROJECT, 1));
-    refused!(clients.build.tags_client().add_build_tags(ORGANIZATION, vec![], PROJECT, 1));
     refused!(clients.build.tags_client().update_build_tags(
         ORGANIZATION,
         made::<build::models::UpdateTagParameters>(),
         PROJECT,
         1
     ));
-    refused!(clients.build.tags_client().add_build_tag(ORGANIZATION, PROJECT, 1, "1"));
-    refused!(clients.build.tags_client().delete_build_tag(ORGANIZATION, PROJECT, 1, "1"));
     refused!(clients.build.tags_client().get_definition_tags(ORGANIZATION, PROJECT, 1));
     refused!(clients.build.tags_client().add_definition_tags(ORGANIZATION, vec![], PROJECT, 1));
     refused!(clients.build.tags_client().update_definition_tags(
@@ -312,15 +296,7 @@ async fn of_pipelines(clients: &Clients) {
         made::<pipelines::models::CreatePipelineParameters>(),
         PROJECT
     ));
-    refused!(clients.pipelines.preview_client().preview(
-        ORGANIZATION,
-        made::<pipelines::models::RunPipelineParameters>(),
-        PROJECT,
-        1
-    ));
     refused!(clients.pipelines.artifacts_client().get(ORGANIZATION, PROJECT, 1, 1, "1"));
-    refused!(clients.pipelines.logs_client().list(ORGANIZATION, PROJECT, 1, 1));
-    refused!(clients.pipelines.logs_client().get(ORGANIZATION, PROJECT, 1, 1, 1));
 }
 
 async fn of_core(clients: &Clients) {
