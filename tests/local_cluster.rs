@@ -295,6 +295,56 @@ fn the_supervisor_of_a_killed_holder_ends_the_cluster() {
 }
 
 #[test]
+fn a_cluster_in_the_foreground_serves_commands_and_ends_with_its_own() {
+    let folder = tempfile::tempdir().expect("a folder");
+    cache(folder.path());
+    let up = ["cluster", "up", "--foreground", "--name", "here", "--speed", "10"];
+    let mut child = poolproof(folder.path(), &up).stdout(Stdio::piped()).spawn().expect("the binary runs");
+    let mut said = BufReader::new(child.stdout.take().expect("a pipe"));
+    let mut line = String::new();
+    said.read_line(&mut line).expect("a line");
+    assert!(line.starts_with("here: KEDA "), "{line}");
+    let inside = |command: &[&str]| {
+        let arguments = [&["cluster", "exec", "--name", "here", "--"], command].concat();
+        poolproof(folder.path(), &arguments).output().expect("an output")
+    };
+    let nodes = inside(&["kubectl", "get", "nodes", "-o", "name"]);
+    assert!(text_of(&nodes).contains("node/node-1"), "{}", text_of(&nodes));
+    assert!(text_of(&inside(&["sh", "-c", "echo speed $POOLPROOF_SPEED"])).contains("speed 10"));
+    assert_eq!(inside(&["sh", "-c", "exit 7"]).status.code(), Some(7), "its exit code is the command's");
+    assert_eq!(inside(&["no-such-program"]).status.code(), Some(3));
+    signal(&child, Signal::TERM);
+    assert!(child.wait().expect("an end").success());
+    assert_eq!(clusters(folder.path()), 0);
+    await_state("everything is gone", || processes_of(folder.path()).is_empty());
+}
+
+#[test]
+fn a_killed_script_of_kedas_own_tests_leaves_nothing() {
+    let folder = tempfile::tempdir().expect("a folder");
+    cache(folder.path());
+    let out = folder.path().join("out");
+    let mut child = Command::new(root().join("scripts/keda-e2e"))
+        .arg("--out")
+        .arg(&out)
+        .env("POOLPROOF", env!("CARGO_BIN_EXE_poolproof"))
+        .env("POOLPROOF_CACHE", folder.path().join("cache"))
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the script runs");
+    // The first time, the tests are built.
+    let begun =
+        || fs::read_to_string(out.join("azure_pipelines.log")).is_ok_and(|log| log.contains("activation"));
+    await_state("the tests run", || begun() || child.try_wait().expect("a state").is_some());
+    assert!(begun(), "it ended before its tests began");
+    signal(&child, Signal::KILL);
+    child.wait().expect("an end");
+    await_state("everything is gone", || processes_of(folder.path()).is_empty());
+    assert_eq!(clusters(folder.path()), 0);
+}
+
+#[test]
 fn a_killed_build_leaves_no_compiler() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut child = poolproof(folder.path(), &["cluster", "build"])

@@ -278,6 +278,9 @@ pub(crate) struct ServeArguments {
     /// How many times faster than real its time runs.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = up_to(MAXIMUM_SPEED.into()))]
     pub(crate) speed: u32,
+    /// Its time is that of the named cluster.
+    #[arg(long, value_name = "NAME", conflicts_with = "speed")]
+    pub(crate) cluster: Option<String>,
     /// Append what happens to a file, one event a line.
     #[arg(long, value_name = "FILE")]
     pub(crate) events: Option<PathBuf>,
@@ -289,6 +292,11 @@ pub(crate) enum ClusterCommand {
     Build {
         #[command(flatten)]
         version: ClusterVersion,
+        /// Build KEDA's own end-to-end tests of this folder of its module too, such as
+        /// `tests/scalers/azure/azure_pipelines`, and print the program and the folder to run it in,
+        /// with a tab between them; can be given more than once.
+        #[arg(long, value_name = "FOLDER")]
+        tests: Vec<String>,
     },
     /// Start a cluster that stays until `cluster down`.
     Up {
@@ -296,12 +304,20 @@ pub(crate) enum ClusterCommand {
         version: ClusterVersion,
         #[command(flatten)]
         name: ClusterName,
-        /// How many fake nodes it has.
-        #[arg(long, value_name = "N", default_value_t = 3, value_parser = up_to(MOST_NODES))]
-        nodes: u32,
-        /// How many pods a node takes.
-        #[arg(long, value_name = "N", default_value_t = 110, value_parser = up_to(MOST_PODS_PER_NODE))]
-        pods_per_node: u32,
+        #[command(flatten)]
+        nodes: ClusterNodes,
+        /// Do not come back: the cluster ends with this command.
+        #[arg(long)]
+        foreground: bool,
+    },
+    /// Run a command at home in a cluster: `kubectl` and `KUBECONFIG` reach it, and programs that were
+    /// built like its own have its clock.
+    Exec {
+        #[command(flatten)]
+        name: ClusterName,
+        /// The command, after `--`.
+        #[arg(last = true, required = true)]
+        command: Vec<std::ffi::OsString>,
     },
     /// End a cluster.
     Down {
@@ -321,11 +337,19 @@ pub(crate) enum ClusterCommand {
         version: ClusterVersion,
         #[command(flatten)]
         name: ClusterName,
-        #[arg(long)]
-        nodes: u32,
-        #[arg(long)]
-        pods_per_node: u32,
+        #[command(flatten)]
+        nodes: ClusterNodes,
     },
+}
+
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct ClusterNodes {
+    /// How many fake nodes it has.
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = up_to(MOST_NODES))]
+    pub(crate) nodes: u32,
+    /// How many pods a node takes.
+    #[arg(long, value_name = "N", default_value_t = 110, value_parser = up_to(MOST_PODS_PER_NODE))]
+    pub(crate) pods_per_node: u32,
 }
 
 #[derive(Debug, Args)]

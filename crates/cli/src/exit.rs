@@ -73,6 +73,7 @@ impl From<LocalError> for Failure {
     fn from(error: LocalError) -> Self {
         let exit = match &error {
             LocalError::NotAVersion(_)
+            | LocalError::NotATest(_)
             | LocalError::TooOld(_)
             | LocalError::BadName(_)
             | LocalError::Speed(_) => Exit::Usage,

@@ -24,7 +24,7 @@ use cluster::node::{self, NodeOptions, Nodes};
 use cluster::workspace::Workspace;
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::Api;
-use model::MillisRange;
+use model::{Millis, MillisRange};
 use serde_json::json;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
@@ -99,6 +99,7 @@ fn options(cluster: &LocalCluster) -> NodeOptions {
         labels: BTreeMap::from([(NODES_LABEL.to_owned(), NAME.to_owned())]),
         image_pull: MillisRange::default(),
         container_start: MillisRange::default(),
+        tear_down: Millis::ZERO,
         agent_start_up: MillisRange::default(),
         agent_capabilities: BTreeMap::new(),
         seed: 1,

@@ -27,7 +27,7 @@ mod toolchain;
 use std::fmt;
 use std::path::PathBuf;
 
-pub use build::{DEFAULT_KEDA, KUBERNETES, Programs, build, check_version};
+pub use build::{DEFAULT_KEDA, KUBERNETES, KedaTest, Programs, build, build_keda_tests, check_version};
 pub use certificates::CertificateError;
 pub use control_plane::{DEFAULT_NODES, LocalCluster, NODES_LABEL, Request};
 pub use folder::cache;
@@ -57,6 +57,11 @@ pub enum LocalError {
     /// A version that is not one.
     #[error("`{0}` is not a KEDA version; write it like `2.21.0`")]
     NotAVersion(String),
+    /// Not a folder of KEDA's tests.
+    #[error(
+        "KEDA has no tests in `{0}`; write a folder of its module, like `tests/scalers/azure/azure_pipelines`"
+    )]
+    NotATest(String),
     /// A version from before the flags that are used.
     #[error("KEDA {0} is too old to be started like this; 2.10.0 is the oldest")]
     TooOld(String),

@@ -36,7 +36,7 @@ use std::time::Duration;
 
 use clock::Clock;
 use kube::Client;
-use model::{Event, MillisRange};
+use model::{Event, Millis, MillisRange};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -58,6 +58,9 @@ pub struct NodeOptions {
     pub image_pull: MillisRange,
     /// How long a container takes to start when its image is there.
     pub container_start: MillisRange,
+    /// From the end of a pod's last process to the deletion of its object. A kubelet stops the sandbox and
+    /// unmounts the volumes first, which takes it a second or two; runs leave that out.
+    pub tear_down: Millis,
     /// From an agent container's start to listening for jobs.
     pub agent_start_up: MillisRange,
     /// What agents can do, beside their container's environment.

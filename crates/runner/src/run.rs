@@ -410,6 +410,7 @@ impl Run<'_> {
             labels: BTreeMap::from([label]),
             image_pull: scenario.cluster.image_pull,
             container_start: scenario.cluster.container_start,
+            tear_down: Millis::ZERO,
             agent_start_up: scenario.agents.start_up,
             agent_capabilities: scenario.agents.capabilities.clone(),
             seed: self.request.seed,

@@ -1,6 +1,7 @@
 //! `poolproof cluster`: clusters that stay.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::io::Write;
 use std::path::Path;
 use std::process::Stdio;
@@ -10,6 +11,7 @@ use ::cluster::local::{
     self, DEFAULT_NODES, LocalCluster, LocalError, NODES_LABEL, Programs, Progress, Step,
 };
 use ::cluster::node::{self, NodeOptions};
+use model::Millis;
 use model::scenario::{Agents, Cluster};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
@@ -17,27 +19,39 @@ use tokio::sync::watch;
 
 use super::verify::to_json;
 use super::{Outcome, a_signal, interruption, print};
-use crate::arguments::{ClusterCommand, ClusterVersion, Output};
+use crate::arguments::{ClusterCommand, ClusterNodes, ClusterVersion, Output};
 use crate::exit::{Exit, Failure};
 use crate::progress::Live;
 
 pub(crate) async fn cluster(command: ClusterCommand) -> Outcome {
     let cache = local::cache()?;
     match command {
-        ClusterCommand::Build { version } => {
-            build(&cache, &version, &mut interruption()).await.map(|_| Exit::Passed)
+        ClusterCommand::Build { version, tests } => {
+            let mut interrupted = interruption();
+            build(&cache, &version, &mut interrupted).await?;
+            build_tests(&cache, &version, &tests, &mut interrupted).await
         }
-        ClusterCommand::Up { version, name, nodes, pods_per_node } => {
+        ClusterCommand::Up { version, name, nodes, foreground } => {
             named::check_name(&name.name)?;
-            up(&cache, &version, &name.name, nodes, pods_per_node).await
+            if named::find(&cache, &name.name).is_ok() {
+                return Err(LocalError::NameTaken(name.name).into());
+            }
+            build(&cache, &version, &mut interruption()).await?;
+            if foreground {
+                return hold(&cache, &version, &name.name, nodes, |named| print(&describe(named))).await;
+            }
+            up(&cache, &version, &name.name, nodes).await
         }
+        ClusterCommand::Exec { name, command } => exec(&named::find(&cache, &name.name)?, &command),
         ClusterCommand::Down { name } => {
             named::end(&cache, &name.name).await?;
             Ok(Exit::Passed)
         }
         ClusterCommand::Status { output } => status(&cache, output),
-        ClusterCommand::Hold { version, name, nodes, pods_per_node } => {
-            hold(&cache, &version, &name.name, nodes, pods_per_node).await
+        ClusterCommand::Hold { version, name, nodes } => {
+            // Whoever started us may be gone by now; the cluster stays all the same.
+            let ready = |_: &NamedCluster| drop(writeln!(std::io::stderr(), "{READY}"));
+            hold(&cache, &version, &name.name, nodes, ready).await
         }
     }
 }
@@ -47,32 +61,65 @@ async fn build(
     version: &ClusterVersion,
     interrupted: &mut watch::Receiver<bool>,
 ) -> Result<Programs, Failure> {
+    let building =
+        async |progress: &Progress<'_>| local::build(cache, &version.keda, version.speed, progress).await;
+    shown(building, interrupted).await
+}
+
+/// Prints what was built: a program and its folder a line.
+async fn build_tests(
+    cache: &Path,
+    version: &ClusterVersion,
+    packages: &[String],
+    interrupted: &mut watch::Receiver<bool>,
+) -> Outcome {
+    if packages.is_empty() {
+        return Ok(Exit::Passed);
+    }
+    let building = async |progress: &Progress<'_>| {
+        local::build_keda_tests(cache, &version.keda, version.speed, packages, progress).await
+    };
+    for test in shown(building, interrupted).await? {
+        print(&format!("{}\t{}\n", test.program.display(), test.folder.display()));
+    }
+    Ok(Exit::Passed)
+}
+
+/// Builds something while its progress is shown, until it is done or interrupted.
+async fn shown<T>(
+    building: impl AsyncFnOnce(&Progress<'_>) -> Result<T, LocalError>,
+    interrupted: &mut watch::Receiver<bool>,
+) -> Result<T, Failure> {
     let live = Live::new(0);
     let step = |step: Step<'_>| live.step(step);
     let progress = Progress::new(&step);
     let built = tokio::select! {
-        built = local::build(cache, &version.keda, version.speed, &progress) => built,
-        _ = interrupted.wait_for(|&interrupted| interrupted) => {
-            live.finish();
-            return Err(interrupted_failure());
-        }
+        built = building(&progress) => Some(built),
+        _ = interrupted.wait_for(|&interrupted| interrupted) => None,
     };
     live.finish();
-    Ok(built?)
+    Ok(built.ok_or_else(interrupted_failure)??)
 }
 
-/// Builds here, where progress can be seen, then leaves the cluster to a holder.
-async fn up(cache: &Path, version: &ClusterVersion, name: &str, nodes: u32, pods_per_node: u32) -> Outcome {
-    if named::find(cache, name).is_ok() {
-        return Err(LocalError::NameTaken(name.to_owned()).into());
-    }
+/// Becomes the command: its exit code is ours, and signals reach it.
+fn exec(named: &NamedCluster, command: &[OsString]) -> Outcome {
+    use std::os::unix::process::CommandExt;
+    let (program, arguments) = command.split_first().expect("the command line asks for a command");
+    let environment = named.environment();
+    let mut replacement = std::process::Command::new(program);
+    // Only what was not found or may not be executed comes back.
+    let error = replacement.args(arguments).envs(environment).exec();
+    Err(Failure::environment(format!("cannot run {}: {error}", Path::new(program).display())))
+}
+
+/// Leaves the cluster to a holder.
+async fn up(cache: &Path, version: &ClusterVersion, name: &str, nodes: ClusterNodes) -> Outcome {
     let mut interrupted = interruption();
-    build(cache, version, &mut interrupted).await?;
     let program = std::env::current_exe().map_err(Failure::environment)?;
     let mut holder = Command::new(program)
         .args(["cluster", "hold", "--name", name, "--keda", &version.keda])
-        .args(["--speed", &version.speed.to_string(), "--nodes", &nodes.to_string()])
-        .args(["--pods-per-node", &pods_per_node.to_string()])
+        .args(["--speed", &version.speed.to_string(), "--nodes", &nodes.nodes.to_string()])
+        .args(["--pods-per-node", &nodes.pods_per_node.to_string()])
         .process_group(0)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
@@ -118,10 +165,20 @@ async fn terminate(holder: &mut Child) {
     let _ = holder.wait().await;
 }
 
+/// How long a node of a named cluster takes to clear up after a pod. An assumption: the tests that people write
+/// against real clusters rest on pods that go after their Deployment has counted them off.
+const TEAR_DOWN: Millis = Millis::seconds(2);
 /// What the holder says when its cluster is ready; nobody reads further.
 const READY: &str = "ready";
 
-async fn hold(cache: &Path, version: &ClusterVersion, name: &str, nodes: u32, pods_per_node: u32) -> Outcome {
+/// Holds a cluster until a signal; `ready` is told when it can be used.
+async fn hold(
+    cache: &Path,
+    version: &ClusterVersion,
+    name: &str,
+    nodes: ClusterNodes,
+    ready: impl FnOnce(&NamedCluster),
+) -> Outcome {
     let silent = |_: Step<'_>| {};
     let progress = Progress::new(&silent);
     let programs = local::build(cache, &version.keda, version.speed, &progress).await?;
@@ -130,12 +187,9 @@ async fn hold(cache: &Path, version: &ClusterVersion, name: &str, nodes: u32, po
         cluster = LocalCluster::start(request, &progress) => cluster?,
         () = a_signal() => return Err(interrupted_failure()),
     };
-    let nodes = node::start(cluster.client(), options(&cluster, nodes, pods_per_node), None)
-        .await
-        .map_err(Failure::environment)?;
-    cluster.announce(name)?;
-    // Whoever started us may be gone by now; the cluster stays all the same.
-    let _ = writeln!(std::io::stderr(), "{READY}");
+    let nodes =
+        node::start(cluster.client(), options(&cluster, nodes), None).await.map_err(Failure::environment)?;
+    ready(&cluster.announce(name)?);
     tokio::select! {
         () = a_signal() => {}
         because = cluster.await_failure() => {
@@ -150,7 +204,7 @@ async fn hold(cache: &Path, version: &ClusterVersion, name: &str, nodes: u32, po
 }
 
 /// The nodes of a cluster that has no scenario: everything as a scenario's defaults have it.
-fn options(cluster: &LocalCluster, nodes: u32, pods_per_node: u32) -> NodeOptions {
+fn options(cluster: &LocalCluster, ClusterNodes { nodes, pods_per_node }: ClusterNodes) -> NodeOptions {
     let (defaults, agents) = (Cluster::default(), Agents::default());
     NodeOptions {
         prefix: "node".to_owned(),
@@ -159,6 +213,7 @@ fn options(cluster: &LocalCluster, nodes: u32, pods_per_node: u32) -> NodeOption
         labels: BTreeMap::from([(NODES_LABEL.to_owned(), DEFAULT_NODES.to_owned())]),
         image_pull: defaults.image_pull,
         container_start: defaults.container_start,
+        tear_down: TEAR_DOWN,
         agent_start_up: agents.start_up,
         agent_capabilities: agents.capabilities,
         seed: 1,

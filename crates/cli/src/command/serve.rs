@@ -5,6 +5,7 @@ use std::io::Write;
 use std::path::Path;
 
 use clock::Clock;
+use cluster::local::{self, named};
 use model::scenario::{self, ParallelJobs};
 use model::{Event, MillisRange};
 use server::{NewOrganization, Options, Server};
@@ -22,7 +23,10 @@ pub(crate) async fn serve(arguments: ServeArguments) -> Outcome {
         None => runner::new_token(),
     };
     let packages = vec![super::package::package()?];
-    let clock = Clock::start(arguments.speed);
+    let clock = match &arguments.cluster {
+        Some(name) => named::find(&local::cache()?, name)?.clock(),
+        None => Clock::start(arguments.speed),
+    };
     let server = Server::start(Options { listen: arguments.listen, clock, packages })
         .await
         .map_err(|error| Failure::environment(format!("cannot listen on {}: {error}", arguments.listen)))?;

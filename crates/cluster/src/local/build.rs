@@ -20,6 +20,11 @@ pub const DEFAULT_KEDA: &str = "2.21.0";
 /// The oldest KEDA whose programs take the flags that they are started with.
 const OLDEST_KEDA: (u16, u16) = (2, 10);
 
+/// How Go builds programs; `-v` prints a package a line.
+const PROGRAMS: [&str; 2] = ["build", "-v"];
+/// How Go builds KEDA's end-to-end tests without running them. Source: KEDA 2.21.0, `tests/README.md`: the tag.
+const TESTS: [&str; 5] = ["test", "-c", "-vet=off", "-tags", "e2e"];
+
 /// The launcher's source, carried in this binary so that it can be built anywhere.
 const LAUNCHER_SOURCE: [(&str, &str); 5] = [
     ("go.mod", include_str!("../../../../kind/local/launcher/go.mod")),
@@ -57,13 +62,7 @@ pub async fn build(
     progress: &Progress<'_>,
 ) -> Result<Programs, LocalError> {
     check_version(keda)?;
-    let go = Go::find().await?;
-    let overlay = match Overlay::of(&go) {
-        Ok(overlay) => Some(overlay),
-        // In real time the programs are built as they are.
-        Err(_) if speed == 1 => None,
-        Err(error) => return Err(error),
-    };
+    let (go, overlay) = toolchain(speed).await?;
     let builder = Builder { cache, go: &go, overlay: overlay.as_ref(), progress };
     let launcher = builder.launcher().await?;
     let keda_folder = builder.keda(keda).await?;
@@ -75,6 +74,49 @@ pub async fn build(
         keda: keda.to_owned(),
         go: go.version.clone(),
     })
+}
+
+/// A test program of KEDA's own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KedaTest {
+    /// The program. It takes `go test`'s flags as `-test.v` and so on.
+    pub program: PathBuf,
+    /// The folder of its source, in which `go test` would run it.
+    pub folder: PathBuf,
+}
+
+/// Builds KEDA's own end-to-end tests as they are, with clocks like those of the programs that they test.
+/// `packages` are folders of KEDA's module, such as `tests/scalers/azure/azure_pipelines`.
+///
+/// # Errors
+/// [`LocalError::NotATest`] if KEDA has no such tests; else as [`build`].
+pub async fn build_keda_tests(
+    cache: &Path,
+    keda: &str,
+    speed: u32,
+    packages: &[String],
+    progress: &Progress<'_>,
+) -> Result<Vec<KedaTest>, LocalError> {
+    check_version(keda)?;
+    // They become arguments of Go.
+    let good = |c: char| c.is_ascii_alphanumeric() || "/_-".contains(c);
+    let bad = packages.iter().find(|package| !package.starts_with("tests/") || !package.chars().all(good));
+    if let Some(bad) = bad {
+        return Err(LocalError::NotATest(bad.clone()));
+    }
+    let (go, overlay) = toolchain(speed).await?;
+    let builder = Builder { cache, go: &go, overlay: overlay.as_ref(), progress };
+    builder.keda_tests(keda, packages).await
+}
+
+/// Go, and its patched runtime. In real time the programs can be built as they are.
+async fn toolchain(speed: u32) -> Result<(Go, Option<Overlay>), LocalError> {
+    let go = Go::find().await?;
+    match Overlay::of(&go) {
+        Ok(overlay) => Ok((go, Some(overlay))),
+        Err(_) if speed == 1 => Ok((go, None)),
+        Err(error) => Err(error),
+    }
 }
 
 /// Checks that a KEDA version can be built. It becomes part of folder names and of a module query:
@@ -114,7 +156,7 @@ impl Builder<'_> {
                 fs::write(&path, text).map_err(|error| folder_error(&path, error))?;
             }
             let what = format!("Kubernetes {KUBERNETES} control plane");
-            self.go_build(&what, &source, folder, &["."]).await
+            self.go_build(&what, &source, folder, &PROGRAMS, &["."]).await
         })
         .await
     }
@@ -127,9 +169,33 @@ impl Builder<'_> {
             let crds = folder.join("crds");
             copy_yaml(&module.join("config").join("crd").join("bases"), &crds)
                 .map_err(|error| folder_error(&crds, error))?;
-            self.go_build(&what, &module, folder, &["./cmd/operator", "./cmd/adapter"]).await
+            self.go_build(&what, &module, folder, &PROGRAMS, &["./cmd/operator", "./cmd/adapter"]).await
         })
         .await
+    }
+
+    async fn keda_tests(&self, version: &str, packages: &[String]) -> Result<Vec<KedaTest>, LocalError> {
+        let module = self.download(version).await?;
+        if let Some(missing) = packages.iter().find(|package| !module.join(package).is_dir()) {
+            return Err(LocalError::NotATest(missing.clone()));
+        }
+        let mut hasher = Sha256::new();
+        packages.iter().for_each(|package| hasher.update(format!("{package}\n")));
+        let name = format!("keda-{version}-tests-{}", short_hash(hasher));
+        let built = self
+            .cached(&name, async |folder: &Path| {
+                let what = format!("KEDA {version}'s own tests");
+                self.progress.step(&format!("building {what}"));
+                let paths: Vec<String> = packages.iter().map(|package| format!("./{package}")).collect();
+                let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
+                self.go_build(&what, &module, folder, &TESTS, &paths).await
+            })
+            .await?;
+        let test = |package: &String| {
+            let name = package.rsplit('/').next().unwrap_or(package);
+            KedaTest { program: built.join(format!("{name}.test")), folder: module.join(package) }
+        };
+        Ok(packages.iter().map(test).collect())
     }
 
     /// The folder `name` of the cache, made by `make` if it is not there. Whoever comes second waits.
@@ -158,12 +224,14 @@ impl Builder<'_> {
         Ok(done)
     }
 
-    /// Builds `packages` of the module at `source` into `folder`, each under its own name.
+    /// Builds `packages` of the module at `source` into `folder`, each under its own name; `how` is Go's
+    /// command with what it has for itself.
     async fn go_build(
         &self,
         what: &str,
         source: &Path,
         folder: &Path,
+        how: &[&str],
         packages: &[&str],
     ) -> Result<(), LocalError> {
         let temporary = folder.join("temporary");
@@ -171,14 +239,7 @@ impl Builder<'_> {
         let mut command = self.go.leashed_command();
         // What an interrupted build leaves lies where the next one clears up.
         command.env("GOTMPDIR", &temporary);
-        command.current_dir(source).args([
-            "build",
-            "-v",
-            "-trimpath",
-            "-buildvcs=false",
-            "-ldflags",
-            "-s -w",
-        ]);
+        command.current_dir(source).args(how).args(["-trimpath", "-buildvcs=false", "-ldflags", "-s -w"]);
         if let Some(overlay) = self.overlay {
             let folder = folder.join("overlay");
             let list = overlay.write(&folder).map_err(|error| folder_error(&folder, error))?;
@@ -286,6 +347,17 @@ mod tests {
             assert!(matches!(check_version(bad), Err(LocalError::NotAVersion(_))), "{bad}");
         }
         assert!(matches!(check_version("2.9.3"), Err(LocalError::TooOld(_))));
+    }
+
+    #[tokio::test]
+    async fn what_is_no_folder_of_kedas_tests_is_refused_before_anything_is_built() {
+        let cache = tempfile::tempdir().expect("a folder");
+        let silent = |_: super::super::Step<'_>| {};
+        let progress = Progress::new(&silent);
+        for bad in ["tests/../../etc", "./tests/x", "cmd/operator", "tests/...", "-exec=x"] {
+            let built = build_keda_tests(cache.path(), "2.21.0", 1, &[bad.to_owned()], &progress).await;
+            assert!(matches!(built, Err(LocalError::NotATest(_))), "{bad}");
+        }
     }
 
     #[test]

@@ -1,7 +1,11 @@
 //! Clusters that outlive the command that started them. A holder process owns
 //! each; a file in the cluster's folder says how to reach it.
 
+use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fs;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -17,6 +21,8 @@ use super::{KUBERNETES, LocalError, audit, folder};
 
 /// The file that a holder writes when its cluster is ready.
 const FILE: &str = "cluster.json";
+/// The folder of the programs that a command inside the cluster finds on its `PATH`.
+const COMMANDS: &str = "bin";
 /// How long a cluster may take to end, in wall time.
 const END_LIMIT: Duration = Duration::from_secs(30);
 
@@ -60,6 +66,8 @@ impl LocalCluster {
             kubeconfig: self.kubeconfig().to_owned(),
             launcher: self.programs().launcher.clone(),
         };
+        write_kubectl(&self.folder().join(COMMANDS), &named.launcher)
+            .map_err(|source| LocalError::Folder { path: self.folder().join(COMMANDS), source })?;
         let (path, making) = (self.folder().join(FILE), self.folder().join("cluster.json.making"));
         let text = serde_json::to_string_pretty(&named).expect("a cluster is plain data");
         // Renamed into place: whoever waits for the file reads all of it.
@@ -70,7 +78,39 @@ impl LocalCluster {
     }
 }
 
+/// `kubectl` under its own name: the launcher's, with everything that it is called with.
+fn write_kubectl(folder: &Path, launcher: &Path) -> std::io::Result<()> {
+    fs::create_dir_all(folder)?;
+    let quoted = launcher.display().to_string().replace('\'', r"'\''");
+    let mut options = fs::OpenOptions::new();
+    let mut file = options.write(true).create_new(true).mode(0o700).open(folder.join("kubectl"))?;
+    writeln!(file, "#!/bin/sh\nexec '{quoted}' kubectl \"$@\"")
+}
+
 impl NamedCluster {
+    /// What a command's environment must say for it to be at home in this cluster: `kubectl` and every
+    /// client that reads `KUBECONFIG` find it, and programs built with its runtime have its clock.
+    #[must_use]
+    pub fn environment(&self) -> BTreeMap<String, OsString> {
+        let mut path = OsString::from(self.folder().join(COMMANDS));
+        if let Some(inherited) = std::env::var_os("PATH").filter(|inherited| !inherited.is_empty()) {
+            path.push(":");
+            path.push(inherited);
+        }
+        let named = [("KUBECONFIG", self.kubeconfig.clone().into_os_string()), ("PATH", path)];
+        let named = named.into_iter().map(|(name, value)| (name.to_owned(), value));
+        let clock = self.dilation().environment().into_iter().map(|(name, value)| (name, value.into()));
+        named.chain(clock).collect()
+    }
+
+    fn dilation(&self) -> Dilation {
+        Dilation { speed: self.speed, epoch: Duration::from_nanos(self.epoch) }
+    }
+
+    fn folder(&self) -> &Path {
+        self.kubeconfig.parent().unwrap_or(Path::new("."))
+    }
+
     /// A client with all rights.
     ///
     /// # Errors
@@ -90,20 +130,18 @@ impl NamedCluster {
     /// # Errors
     /// If it cannot be run.
     pub fn probe(&self, clock: Clock, events: UnboundedSender<Event>) -> Result<ClockProbe, LocalError> {
-        let dilation = Dilation { speed: self.speed, epoch: Duration::from_nanos(self.epoch) };
-        ClockProbe::start(&self.launcher, &dilation, clock, events)
+        ClockProbe::start(&self.launcher, &self.dilation(), clock, events)
     }
 
     /// The file in which the API server notes the HPA's reads and every write of a scale.
     #[must_use]
     pub fn audit_log(&self) -> PathBuf {
-        audit::log(self.kubeconfig.parent().unwrap_or(Path::new(".")))
+        audit::log(self.folder())
     }
 
     /// Waits until nobody holds the cluster any more.
     pub async fn await_end(&self) {
-        let folder = self.kubeconfig.parent().unwrap_or(Path::new(".")).to_owned();
-        while !folder::is_dead(&folder) {
+        while !folder::is_dead(self.folder()) {
             clock::wall::pause(Duration::from_secs(1)).await;
         }
     }
@@ -194,6 +232,32 @@ mod tests {
         for bad in ["", "Nightly", "../x", "-x", "a b", &"x".repeat(41)] {
             assert!(matches!(check_name(bad), Err(LocalError::BadName(_))), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_command_in_a_cluster_finds_kubectl_and_its_clock() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let launcher = folder.path().join("a 'launcher'");
+        fs::write(&launcher, "").expect("a file");
+        let named = NamedCluster {
+            name: "it".to_owned(),
+            holder: 1,
+            speed: 20,
+            epoch: 7,
+            keda: "2.21.0".to_owned(),
+            kubernetes: KUBERNETES.to_owned(),
+            go: "go1.26.0".to_owned(),
+            kubeconfig: folder.path().join("kubeconfig"),
+            launcher: launcher.clone(),
+        };
+        write_kubectl(&folder.path().join(COMMANDS), &launcher).expect("a program");
+        let environment = named.environment();
+        let told = |name: &str| environment[name].to_string_lossy().into_owned();
+        assert_eq!(told("KUBECONFIG"), named.kubeconfig.display().to_string());
+        assert_eq!((told("POOLPROOF_SPEED"), told("POOLPROOF_EPOCH")), ("20".to_owned(), "7".to_owned()));
+        let first = std::env::split_paths(&environment["PATH"]).next().expect("a folder");
+        let script = fs::read_to_string(first.join("kubectl")).expect("a script");
+        assert!(script.contains(r"/a '\''launcher'\''' kubectl"), "{script}");
     }
 
     #[tokio::test]

@@ -328,6 +328,12 @@ impl PodWorkers {
                 self.queue_write(key);
             }
             let worker = self.workers.get_mut(&key).expect("it was just there");
+            if worker.torn_down_at.is_some_and(|torn_down_at| torn_down_at <= now) {
+                worker.torn_down_at = None;
+                worker.undeleted = true;
+                self.queue_write(key);
+            }
+            let worker = self.workers.get_mut(&key).expect("it was just there");
             let actions = worker.machine.advance(now);
             self.carry_out(now, key, actions);
         }
@@ -359,7 +365,7 @@ impl PodWorkers {
                     life.into_iter().for_each(Life::vanish);
                 }
                 Action::Saw { container, sight } => self.saw(now, key, container, sight),
-                Action::Finish => self.finish(key),
+                Action::Finish => self.finish(now, key),
             }
         }
         self.set_timer(key);
@@ -407,10 +413,13 @@ impl PodWorkers {
         }
     }
 
-    fn finish(&mut self, key: PodKey) {
+    /// Every process has ended: the object can go, once the sandbox and the volumes are torn down.
+    fn finish(&mut self, now: Instant, key: PodKey) {
         let Some(worker) = self.workers.get_mut(&key) else { return };
         if worker.gone {
             self.forget(key);
+        } else if self.options.tear_down > Millis::ZERO {
+            worker.torn_down_at = Some(now + self.options.tear_down);
         } else {
             worker.undeleted = true;
             self.queue_write(key);

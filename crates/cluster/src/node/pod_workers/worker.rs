@@ -48,6 +48,8 @@ pub(super) struct Worker {
     pub(super) deleting: bool,
     pub(super) failures: u32,
     pub(super) retry_at: Option<Instant>,
+    /// When nothing is left of it on the node, between its processes' end and its object's deletion.
+    pub(super) torn_down_at: Option<Instant>,
 }
 
 impl Worker {
@@ -86,11 +88,12 @@ impl Worker {
             deleting: false,
             failures: 0,
             retry_at: None,
+            torn_down_at: None,
         }
     }
 
     pub(super) fn next_deadline(&self) -> Option<Instant> {
-        [self.machine.next_deadline(), self.retry_at].into_iter().flatten().min()
+        [self.machine.next_deadline(), self.retry_at, self.torn_down_at].into_iter().flatten().min()
     }
 
     pub(super) fn facts(&self, nodes: &[String]) -> PodFacts {

@@ -21,6 +21,11 @@ pub(super) struct Site {
 
 impl Site {
     pub(super) async fn open() -> Self {
+        Self::open_tearing_down(Millis::ZERO).await
+    }
+
+    /// On nodes that take so long to clear up after a pod.
+    async fn open_tearing_down(tear_down: Millis) -> Self {
         let api = FakeApi::new();
         let (sender, events) = unbounded_channel();
         let options = NodeOptions {
@@ -30,6 +35,7 @@ impl Site {
             labels: BTreeMap::from([("poolproof".to_owned(), "yes".to_owned())]),
             image_pull: MillisRange::exactly(Millis::seconds(5)),
             container_start: MillisRange::exactly(Millis::seconds(1)),
+            tear_down,
             agent_start_up: MillisRange::exactly(Millis::seconds(8)),
             agent_capabilities: BTreeMap::new(),
             seed: 1,
@@ -125,6 +131,28 @@ async fn a_deleted_pod_ends_and_takes_its_object_along() {
         })
         .collect();
     assert_eq!(names, ["web-1/web started", "SIGTERM", "exited 143"]);
+}
+
+#[tokio::test]
+async fn a_pod_s_object_stays_until_its_node_has_cleared_up() {
+    // Beyond what the test waits for.
+    let site = Site::open_tearing_down(Millis::minutes(60)).await;
+    site.api.bind("web-1", "pool-1", plain());
+    site.api.pod_in("web-1", "Running").await;
+    site.api.terminate("web-1", 30);
+    site.api.pod_in("web-1", "Failed").await;
+    // Whatever is written after that comes before what is written for another pod.
+    site.api.bind("web-2", "pool-1", plain());
+    site.api.pod_in("web-2", "Running").await;
+    assert!(site.api.lock().objects.contains_key(&pod_path("web-1")), "nothing has cleared up yet");
+
+    let site = Site::open_tearing_down(Millis::seconds(2)).await;
+    site.api.bind("web-1", "pool-1", plain());
+    site.api.pod_in("web-1", "Running").await;
+    site.api.terminate("web-1", 30);
+    site.api
+        .until("the pod is gone", |held| (!held.objects.contains_key(&pod_path("web-1"))).then_some(()))
+        .await;
 }
 
 #[tokio::test]
