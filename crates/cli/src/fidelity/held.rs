@@ -20,6 +20,8 @@ pub(crate) struct Held {
     pub(crate) scenario: String,
     /// KEDA's version.
     pub(crate) keda: String,
+    /// How many real runs it took: the last one counts.
+    pub(crate) attempts: u32,
     /// Whether the real run can be told from at all.
     pub(crate) conclusive: bool,
     /// Every decision of KEDA and the HPA in the real run, as the twin would have taken it.
@@ -35,6 +37,11 @@ impl Held {
             || (self.decisions.differences.is_empty()
                 && !matches!(self.difference.verdict, Likeness::Different))
     }
+
+    /// Whether another run may say more.
+    pub(crate) fn is_doubtful(&self) -> bool {
+        !self.conclusive || !self.decisions.differences.is_empty()
+    }
 }
 
 /// Simulates what the log is of, aligned with it, and holds both against each other. The twin's log is
@@ -47,6 +54,7 @@ pub(crate) fn hold(case: &Prepared, keda: &str, log: &Path, folder: &Path) -> Re
     Ok(Held {
         scenario: case.scenario.name.clone(),
         keda: keda.to_owned(),
+        attempts: 1,
         conclusive,
         decisions: follow(&real),
         difference: verifier::diff(real, simulated),

@@ -13,6 +13,7 @@ use super::Held;
 pub(crate) struct Table {
     keda: String,
     scenarios: usize,
+    repeated: usize,
     inconclusive: usize,
     decisions: u64,
     decisions_equal: u64,
@@ -40,6 +41,7 @@ pub(crate) fn by_version(all: &[Held]) -> Vec<Table> {
 impl Table {
     fn add(&mut self, held: &Held) {
         self.scenarios += 1;
+        self.repeated += usize::from(held.attempts > 1);
         if !held.conclusive {
             self.inconclusive += 1;
             return;
@@ -64,15 +66,16 @@ impl Table {
     /// The lines as Markdown, to be put into a document.
     pub(crate) fn render(tables: &[Self]) -> String {
         let mut text = String::from(
-            "| KEDA | scenarios | inconclusive | decisions compared | equal | step sequences equal | equal but for boundary cases \
-             | different | worst step difference |\n| --- | --- | --- | --- | --- | --- | --- | --- | --- |\n",
+            "| KEDA | scenarios | repeated | inconclusive | decisions compared | equal | step sequences equal | equal but for boundary cases \
+             | different | worst step difference |\n| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n",
         );
         for table in tables {
             let _ = writeln!(
                 text,
-                "| {} | {} | {} | {} | {} | {} | {} ({} cases) | {} | {} |",
+                "| {} | {} | {} | {} | {} | {} | {} | {} ({} cases) | {} | {} |",
                 table.keda,
                 table.scenarios,
+                table.repeated,
                 table.inconclusive,
                 table.decisions,
                 table.decisions_equal,
