@@ -144,6 +144,9 @@ mod tests {
         assert!(parallel.is_free(ParallelismTag::Public) && parallel.any_is_free());
         parallel.give_back(ParallelismTag::Private);
         assert!(parallel.is_free(ParallelismTag::Private));
-        assert_eq!((parallel.limit(ParallelismTag::Private), parallel.limit(ParallelismTag::Public)), (Some(1), None));
+        assert_eq!(
+            (parallel.limit(ParallelismTag::Private), parallel.limit(ParallelismTag::Public)),
+            (Some(1), None)
+        );
     }
 }

@@ -181,10 +181,7 @@ impl Service {
     fn write_queue(&self, id: QueueId, out: &mut Vec<u8>) {
         let Ok(queue) = self.queue(None, id) else { return };
         let pool = self.pools.get(&queue.pool).map(|pool| self.pool_reference(pool));
-        write(
-            out,
-            &QueueObject { id: queue.id.0, project_id: queue.project, name: &queue.name, pool },
-        );
+        write(out, &QueueObject { id: queue.id.0, project_id: queue.project, name: &queue.name, pool });
     }
 
     /// A job request, and what it waits for.

@@ -345,7 +345,7 @@ impl Service {
             PoolCall::GetMetadata(pool) => PoolAnswer::Metadata(self.pool(pool)?.id),
             PoolCall::SetMetadata { pool, metadata } => return self.set_metadata(pool, metadata),
             // Whoever gets here is an owner, and may do everything.
-            PoolCall::HasPermissions { pool, .. } => PoolAnswer::Yes(self.pool(pool).is_ok()),
+            PoolCall::HasPermissions { pool, .. } => PoolAnswer::Yes(self.pool(pool).map(|_| true)?),
             PoolCall::ListAgents { pool, query } => self.find_agents(pool, query)?,
             PoolCall::GetAgent { pool, agent, include, properties } => {
                 PoolAnswer::Agent(self.agent(pool, agent)?.id, include, properties)

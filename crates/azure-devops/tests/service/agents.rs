@@ -120,11 +120,11 @@ fn a_replacement_takes_no_other_agent_s_name() {
 fn a_change_leaves_alone_what_it_does_not_name() {
     let mut organization = Organization::new(settings());
     let agent = organization.register("pod-a");
-    let change = AgentChange { enabled: Some(false), max_parallelism: None };
+    let change = AgentChange { enabled: Some(false), ..AgentChange::default() };
     organization.call(Call::UpdateAgent { pool: POOL, agent, change }).expect("changed");
     let changed = organization.agent(agent);
     assert_eq!((&changed["enabled"], &changed["maxParallelism"]), (&false.into(), &1.into()));
-    let change = AgentChange { enabled: None, max_parallelism: Some(2) };
+    let change = AgentChange { max_parallelism: Some(2), ..AgentChange::default() };
     organization.call(Call::UpdateAgent { pool: POOL, agent, change }).expect("changed");
     let changed = organization.agent(agent);
     assert_eq!((&changed["enabled"], &changed["maxParallelism"]), (&false.into(), &2.into()));
@@ -180,4 +180,98 @@ fn an_agent_is_not_found_in_another_pool() {
     let elsewhere = Call::RemoveAgent { pool: PoolId(19), agent };
     assert_eq!(organization.call(elsewhere).err(), Some(Refusal::AgentNotFound(agent)));
     assert_eq!(organization.service.agents().len(), 1);
+}
+
+fn noted(name: &str) -> azure_devops::Properties {
+    [(name.to_owned(), serde_json::json!({"$type": "System.String", "$value": "x"}))].into()
+}
+
+#[test]
+fn an_agent_registers_with_everything_that_is_said_of_it() {
+    let mut organization = Organization::new(settings());
+    let draft = azure_devops::AgentDraft {
+        max_parallelism: Some(4),
+        user_capabilities: Some(owned(&[("gpu", "1")])),
+        properties: noted("Rack"),
+        ..draft("a-1", &[])
+    };
+    let agent = organization.read(Call::RegisterAgent { pool: POOL, draft });
+    assert_eq!((&agent["maxParallelism"], &agent["userCapabilities"]["gpu"]), (&4.into(), &"1".into()));
+    assert_eq!(agent.get("properties"), None, "only if somebody asks for them");
+    let id = AgentId(agent["id"].as_u64().expect("an id"));
+    let plain =
+        organization.read(Call::RegisterAgent { pool: POOL, draft: crate::driver::draft("a-2", &[]) });
+    assert_eq!((&plain["maxParallelism"], plain.get("userCapabilities")), (&1.into(), None));
+    let mut told = |filter: &str| {
+        let properties = azure_devops::PropertyFilter::of(vec![filter.to_owned()]);
+        let call = azure_devops::PoolCall::GetAgent {
+            pool: POOL,
+            agent: id,
+            include: Include::default(),
+            properties,
+        };
+        organization.read(call.into()).get("properties").cloned()
+    };
+    assert_eq!(told("*").map(|told| told["Rack"]["$value"].clone()), Some("x".into()));
+    assert_eq!(told("RACK").map(|told| told["Rack"]["$value"].clone()), Some("x".into()));
+    assert_eq!(told("Row"), None);
+}
+
+#[test]
+fn agents_are_listed_with_properties_and_all_other_filters() {
+    let mut organization = Organization::new(settings());
+    let draft = azure_devops::AgentDraft { properties: noted("Rack"), ..draft("a-1", &[("gpu", "1")]) };
+    organization.call(Call::RegisterAgent { pool: POOL, draft }).expect("an agent");
+    organization.register("a-2");
+    let mut names = |name: Option<&str>, demand: Option<&str>| {
+        let query = azure_devops::AgentQuery {
+            name: name.map(str::to_owned),
+            demands: demand.into_iter().map(|text| text.parse().expect("a demand")).collect(),
+            properties: azure_devops::PropertyFilter::of(vec!["*".to_owned()]),
+            ..azure_devops::AgentQuery::default()
+        };
+        let list = organization.read(azure_devops::PoolCall::ListAgents { pool: POOL, query }.into());
+        let agents = list["value"].as_array().expect("a list").clone();
+        agents
+            .iter()
+            .map(|agent| (agent["name"].clone(), agent.get("properties").is_some()))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(names(None, None), [("a-1".into(), true), ("a-2".into(), false)]);
+    assert_eq!(names(Some("A-2"), None), [("a-2".into(), false)]);
+    assert_eq!(names(None, Some("gpu")), [("a-1".into(), true)]);
+}
+
+#[test]
+fn a_changed_agent_keeps_what_the_change_does_not_name() {
+    let mut organization = Organization::new(settings());
+    let agent = organization.register_with("a-1", &[("java", "17")]);
+    organization.register("a-2");
+    let mut change = |change| organization.call(Call::UpdateAgent { pool: POOL, agent, change }).map(|_| ());
+    let taken = AgentChange { name: Some("A-2".into()), ..AgentChange::default() };
+    assert!(matches!(change(taken), Err(Refusal::AgentExists { .. })));
+    let renamed = AgentChange {
+        name: Some("b-1".into()),
+        user_capabilities: Some(owned(&[("gpu", "1")])),
+        ..AgentChange::default()
+    };
+    assert_eq!(change(renamed), Ok(()));
+    let told = organization.agent(agent);
+    assert_eq!((&told["name"], &told["version"]), (&"b-1".into(), &"4.258.1".into()));
+    assert_eq!(
+        (&told["systemCapabilities"]["java"], &told["userCapabilities"]["gpu"]),
+        (&"17".into(), &"1".into())
+    );
+    let list = |name: &str, demand: &str| Call::ListAgents {
+        pool: POOL,
+        name: Some(name.to_owned()),
+        demands: vec![demand.parse().expect("a demand")],
+        include: Include::default(),
+    };
+    assert_eq!(
+        organization.read(list("B-1", "gpu"))["count"],
+        1,
+        "found by its new name, with what it can do now"
+    );
+    assert_eq!(organization.read(list("a-1", "java"))["count"], 0);
 }

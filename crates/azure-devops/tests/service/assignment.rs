@@ -1,6 +1,6 @@
 //! Which job goes to which agent, and when.
 
-use azure_devops::{AgentChange, Call, Reply, RequestId};
+use azure_devops::{BuildCall, AgentChange, Call, Reply, RequestId};
 use model::event::JobResult;
 use model::scenario::ParallelJobs;
 use model::{Fact, Millis, MillisRange};
@@ -54,7 +54,7 @@ fn a_disabled_agent_gets_no_job_until_it_is_enabled() {
     let mut organization = Organization::with_template();
     let (agent, _) = organization.listen("pod-a");
     let enable = |organization: &mut Organization, enabled: bool| {
-        let change = AgentChange { enabled: Some(enabled), max_parallelism: None };
+        let change = AgentChange { enabled: Some(enabled), ..AgentChange::default() };
         organization.call(Call::UpdateAgent { pool: POOL, agent, change }).expect("changed");
     };
     enable(&mut organization, false);
@@ -113,17 +113,8 @@ fn the_parallel_limit_is_the_organisation_s_not_the_pool_s() {
     settings.pools.push(other);
     let mut organization = Organization::new(settings);
     organization.burst(1);
-    let definition = azure_devops::Definition {
-        name: "elsewhere".to_owned(),
-        project: "shop".to_owned(),
-        pool: "other".to_owned(),
-        jobs: vec![azure_devops::JobTemplate {
-            name: "Job".to_owned(),
-            demands: vec![],
-            duration: Millis(1),
-        }],
-    };
-    organization.call(Call::Define(definition)).expect("a definition");
+    let definition = azure_devops::Definition::flat("elsewhere", "shop", "other", vec![azure_devops::JobTemplate::new("Job", vec![], Millis(1))]);
+    organization.call(Call::Build(BuildCall::define(definition))).expect("a definition");
     organization.pass(Millis::seconds(1));
     organization.queue("elsewhere").expect("a build");
     let draft = crate::driver::draft("pod-other", &[]);

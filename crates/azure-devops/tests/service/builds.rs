@@ -1,6 +1,6 @@
 //! Builds: queued with all their jobs, refused, cancelled, completed.
 
-use azure_devops::{
+use azure_devops::{BuildCall, DefinitionQuery,
     Answer, BuildId, BuildQuery, BuildStatus, Call, Definition, DefinitionId, DefinitionRef, JobTemplate,
     Refusal,
 };
@@ -18,7 +18,7 @@ fn a_build_queues_all_jobs_of_its_definition_at_once() {
     let told = |fact: &Fact| matches!(fact, Fact::BuildQueued { build: 1, jobs: 3, definition } if definition == "ci");
     assert_eq!(organization.count(told), 1);
     assert_eq!(organization.count(|fact| matches!(fact, Fact::JobRequestQueued { build: 1, .. })), 3);
-    let build = organization.read(Call::GetBuild(build));
+    let build = organization.read(Call::Build(BuildCall::get(build)));
     assert_eq!((&build["status"], &build["buildNumber"]), (&"notStarted".into(), &"20260921.1".into()));
     assert!(build.get("result").is_none() && build.get("startTime").is_none());
 }
@@ -64,7 +64,7 @@ fn a_build_for_an_empty_pool_is_refused() {
 fn a_build_goes_from_not_started_over_in_progress_to_completed() {
     let mut organization = Organization::with_template();
     let build = organization.burst(2);
-    let status = |organization: &mut Organization| organization.read(Call::GetBuild(build))["status"].clone();
+    let status = |organization: &mut Organization| organization.read(Call::Build(BuildCall::get(build)))["status"].clone();
     let (_, session) = organization.listen("pod-a");
     assert_eq!(status(&mut organization), "notStarted", "assigned is not started");
     let got = organization.take(session);
@@ -93,7 +93,7 @@ fn a_build_is_as_bad_as_its_worst_job() {
             let got = organization.take(session);
             organization.complete(got, result).expect("the end");
         }
-        assert_eq!(organization.read(Call::GetBuild(build))["result"], worst, "{results:?}");
+        assert_eq!(organization.read(Call::Build(BuildCall::get(build)))["result"], worst, "{results:?}");
     }
 }
 
@@ -114,32 +114,27 @@ fn a_definition_with_the_same_name_keeps_its_id_and_gets_the_new_jobs() {
     organization.define("ci", 1, &[]);
     organization.define("Ci", 2, &[]);
     organization.define("other", 1, &[]);
-    let definition = organization.read(Call::GetDefinition(DefinitionId(1)));
+    let definition = organization.read(Call::Build(BuildCall::GetDefinition(None, DefinitionId(1))));
     assert_eq!((&definition["revision"], &definition["name"]), (&2.into(), &"Ci".into()));
     organization.queue("ci").expect("a build");
     assert_eq!(organization.service.unfinished(), 2);
-    let named = organization.call(Call::ListDefinitions { name: Some("OTHER".to_owned()) });
+    let named = organization.call(Call::Build(BuildCall::ListDefinitions(Box::new(DefinitionQuery { name: Some("OTHER".to_owned()), ..DefinitionQuery::default() }))));
     assert!(matches!(named, Ok(Answer::Definitions(ids)) if ids == [DefinitionId(2)]));
 }
 
 #[test]
 fn what_is_not_there_cannot_be_built_or_defined() {
     let mut organization = Organization::with_template();
-    let unknown = organization.call(Call::QueueBuild(DefinitionRef::Id(DefinitionId(9))));
+    let unknown = organization.call(Call::Build(BuildCall::queue(DefinitionRef::Id(DefinitionId(9)))));
     assert_eq!(unknown.err(), Some(Refusal::DefinitionNotFound(DefinitionId(9))));
     assert_eq!(organization.queue("ci").err(), Some(Refusal::DefinitionNameNotFound("ci".to_owned())));
-    let job = JobTemplate { name: "Job".to_owned(), demands: vec![], duration: Millis(1) };
-    let definition = |pool: &str, jobs: Vec<JobTemplate>| Definition {
-        name: "ci".to_owned(),
-        project: "shop".to_owned(),
-        pool: pool.to_owned(),
-        jobs,
-    };
-    let elsewhere = organization.call(Call::Define(definition("nowhere", vec![job])));
+    let job = JobTemplate::new("Job", vec![], Millis(1));
+    let definition = |pool: &str, jobs: Vec<JobTemplate>| Definition::flat("ci", "shop", pool.to_owned(), jobs);
+    let elsewhere = organization.call(Call::Build(BuildCall::define(definition("nowhere", vec![job]))));
     assert_eq!(elsewhere.err(), Some(Refusal::PoolNameNotFound("nowhere".to_owned())));
-    let empty = organization.call(Call::Define(definition("keda-pool", vec![])));
+    let empty = organization.call(Call::Build(BuildCall::define(definition("keda-pool", vec![]))));
     assert!(matches!(empty, Err(Refusal::Invalid(_))));
-    assert_eq!(organization.call(Call::GetBuild(BuildId(1))).err(), Some(Refusal::BuildNotFound(BuildId(1))));
+    assert_eq!(organization.call(Call::Build(BuildCall::get(BuildId(1)))).err(), Some(Refusal::BuildNotFound(BuildId(1))));
 }
 
 #[test]
@@ -150,8 +145,8 @@ fn builds_are_listed_by_definition_status_and_order() {
     for name in ["one", "other", "one"] {
         organization.queue(name).expect("a build");
     }
-    organization.call(Call::CancelBuild(BuildId(1))).expect("cancelled");
-    let mut list = |query: BuildQuery| match organization.call(Call::ListBuilds(query)) {
+    organization.call(Call::Build(BuildCall::cancel(BuildId(1)))).expect("cancelled");
+    let mut list = |query: BuildQuery| match organization.call(Call::Build(BuildCall::list(query))) {
         Ok(Answer::Builds(ids)) => ids.into_iter().map(|id| id.0).collect::<Vec<u64>>(),
         other => panic!("{other:?}"),
     };
@@ -169,6 +164,6 @@ fn a_cancelled_build_that_is_completed_stays_as_it_is() {
     let (_, session) = organization.listen("pod-a");
     let got = organization.take(session);
     organization.complete(got, JobResult::Succeeded).expect("the end");
-    organization.call(Call::CancelBuild(build)).expect("no error");
-    assert_eq!(organization.read(Call::GetBuild(build))["result"], "succeeded");
+    organization.call(Call::Build(BuildCall::cancel(build))).expect("no error");
+    assert_eq!(organization.read(Call::Build(BuildCall::get(build)))["result"], "succeeded");
 }

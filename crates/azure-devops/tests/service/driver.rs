@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use azure_devops::{
+use azure_devops::{BuildCall, 
     AgentDraft, AgentId, Answer, BuildId, Call, Definition, DefinitionRef, Effects, Include, JobRequestList,
     JobRequestQuery, JobTemplate, Message, MessageContent, MessageId, PoolId, Refusal, Reply, RequestId,
     Secret, Service, SessionDraft, Settings, WaiterId,
@@ -39,6 +39,7 @@ pub(crate) fn settings() -> Settings {
         assign_delay: MillisRange::exactly(Millis::ZERO),
         job_lock: Millis::minutes(10),
         session_expiry: Millis::minutes(5),
+        quirks: model::quirks::Quirks::default(),
         pools: vec![scenario::Pool { name: "keda-pool".to_owned(), id: POOL.0, agents: vec![] }],
     };
     let epoch = Duration::from_secs(1_790_000_000);
@@ -200,22 +201,13 @@ impl Organization {
     }
 
     pub(crate) fn define(&mut self, name: &str, jobs: usize, demands: &[&str]) {
-        let job = |number: usize| JobTemplate {
-            name: format!("Job {number}"),
-            demands: demands.iter().map(|text| text.parse().expect("a demand")).collect(),
-            duration: Millis::minutes(5),
-        };
-        let definition = Definition {
-            name: name.to_owned(),
-            project: "shop".to_owned(),
-            pool: "keda-pool".to_owned(),
-            jobs: (1..=jobs).map(job).collect(),
-        };
-        self.call(Call::Define(definition)).expect("a definition");
+        let job = |number: usize| JobTemplate::new(format!("Job {number}"), demands.iter().map(|text| text.parse().expect("a demand")).collect(), Millis::minutes(5));
+        let definition = Definition::flat(name.to_owned(), "shop", "keda-pool", (1..=jobs).map(job).collect());
+        self.call(Call::Build(BuildCall::define(definition))).expect("a definition");
     }
 
     pub(crate) fn queue(&mut self, name: &str) -> Result<BuildId, Refusal> {
-        match self.call(Call::QueueBuild(DefinitionRef::Name(name.to_owned())))? {
+        match self.call(Call::Build(BuildCall::queue(DefinitionRef::Name(name.to_owned()))))? {
             Answer::Build(id) => Ok(id),
             other => panic!("no build: {other:?}"),
         }
@@ -274,5 +266,6 @@ pub(crate) fn draft(name: &str, capabilities: &[(&str, &str)]) -> AgentDraft {
         os_description: "Linux".into(),
         enabled: None,
         capabilities: owned(capabilities).into(),
+        ..AgentDraft::default()
     }
 }

@@ -1,6 +1,6 @@
 //! How jobs end: finished, renewed, abandoned, cancelled.
 
-use azure_devops::{Answer, Call, MessageContent, Refusal, Reply, RequestId};
+use azure_devops::{BuildCall, Answer, Call, MessageContent, Refusal, Reply, RequestId};
 use model::event::JobResult;
 use model::{Fact, Millis};
 
@@ -169,7 +169,7 @@ fn a_cancelled_build_s_waiting_jobs_end_at_once() {
     let mut organization = Organization::with_template();
     let build = organization.burst(2);
     let (_, session) = organization.listen("pod-a");
-    organization.call(Call::CancelBuild(build)).expect("cancelled");
+    organization.call(Call::Build(BuildCall::cancel(build))).expect("cancelled");
     assert_eq!(organization.ending(RequestId(1)), Some(JobResult::Canceled), "assigned, not received");
     assert_eq!(organization.ending(RequestId(2)), Some(JobResult::Canceled), "queued");
     assert!(matches!(organization.poll(session, None), Reply::Held(_)), "the message is taken back");
@@ -181,7 +181,7 @@ fn a_cancelled_build_s_running_job_is_asked_to_end() {
     let mut organization = Organization::with_template();
     let (_, session, got) = received(&mut organization);
     let held = organization.hold(session, Some(got.message));
-    organization.call(Call::CancelBuild(azure_devops::BuildId(1))).expect("cancelled");
+    organization.call(Call::Build(BuildCall::cancel(azure_devops::BuildId(1)))).expect("cancelled");
     let Ok(Answer::Message(message)) = &organization.answered[&held] else { panic!("no message") };
     let message = *message;
     assert_eq!(message.content, MessageContent::Cancel { request: got.request });
@@ -190,9 +190,9 @@ fn a_cancelled_build_s_running_job_is_asked_to_end() {
     let body: serde_json::Value =
         serde_json::from_str(envelope["body"].as_str().expect("text")).expect("JSON");
     assert_eq!(body["timeout"], "00:05:00");
-    assert_eq!(organization.read(Call::GetBuild(azure_devops::BuildId(1)))["status"], "cancelling");
+    assert_eq!(organization.read(Call::Build(BuildCall::get(azure_devops::BuildId(1))))["status"], "cancelling");
     organization.complete(got, JobResult::Canceled).expect("the end");
-    let build = organization.read(Call::GetBuild(azure_devops::BuildId(1)));
+    let build = organization.read(Call::Build(BuildCall::get(azure_devops::BuildId(1))));
     assert_eq!((&build["status"], &build["result"]), (&"completed".into(), &"canceled".into()));
 }
 
@@ -200,8 +200,8 @@ fn a_cancelled_build_s_running_job_is_asked_to_end() {
 fn a_cancelled_job_that_does_not_end_is_ended() {
     let mut organization = Organization::with_template();
     let (agent, session, got) = received(&mut organization);
-    organization.call(Call::CancelBuild(azure_devops::BuildId(1))).expect("cancelled");
-    organization.call(Call::CancelBuild(azure_devops::BuildId(1))).expect("cancelled again");
+    organization.call(Call::Build(BuildCall::cancel(azure_devops::BuildId(1)))).expect("cancelled");
+    organization.call(Call::Build(BuildCall::cancel(azure_devops::BuildId(1)))).expect("cancelled again");
     for _ in 0..5 {
         organization.pass(Millis::minutes(1));
         organization.renew(got.request).expect("it works on");

@@ -1,6 +1,6 @@
 //! The lists that KEDA reads.
 
-use azure_devops::{Answer, Call, Definition, JobRequestQuery, JobTemplate, RequestId, RowOrder};
+use azure_devops::{Answer, BuildCall, Call, Definition, JobRequestQuery, JobTemplate, RequestId, RowOrder};
 use model::Millis;
 use model::event::{JobResult, RequestForm, ScalerRow};
 use serde_json::Value;
@@ -221,7 +221,9 @@ fn only_so_many_finished_rows_are_kept() {
     organization.define("large", limit, &[]);
     for _ in 0..2 {
         let build = organization.queue("large").expect("a build");
-        organization.call(azure_devops::Call::CancelBuild(build)).expect("cancelled");
+        organization
+            .call(azure_devops::Call::Build(azure_devops::BuildCall::cancel(build)))
+            .expect("cancelled");
     }
     let rows = ids(&mut organization, completed(u32::MAX));
     assert_eq!(rows.len(), limit);
@@ -283,16 +285,97 @@ fn an_ended_row_tells_of_its_definition_as_it_was() {
     let before = json(&mut organization, completed(10));
     let mut again = Organization::with_template();
     mixed(&mut again);
-    let definition = Definition {
-        name: "ci".to_uppercase(),
-        project: "another project".to_owned(),
-        pool: "keda-pool".to_owned(),
-        jobs: vec![JobTemplate { name: "Job".to_owned(), demands: Vec::new(), duration: Millis::ZERO }],
-    };
-    again.call(Call::Define(definition)).expect("defined");
+    let definition = Definition::flat(
+        "ci".to_uppercase(),
+        "another project",
+        "keda-pool",
+        vec![JobTemplate::new("Job", Vec::new(), Millis::ZERO)],
+    );
+    again.call(Call::Build(BuildCall::define(definition))).expect("defined");
     let after = json(&mut again, completed(10));
     let ended =
         |rows: &[Value]| rows.iter().filter(|row| !row["result"].is_null()).cloned().collect::<Vec<_>>();
     assert_eq!(ended(&before), ended(&after));
     assert_eq!(ended(&after).len(), 2);
+}
+
+fn page(organization: &mut Organization, query: JobRequestQuery) -> (Vec<u64>, Option<u64>) {
+    let answer = organization.call(Call::ListJobRequests { pool: POOL, query }).expect("a list");
+    let Answer::JobRequests(list) = &answer else { panic!("no list: {answer:?}") };
+    (list.rows.iter().map(|id| id.0).collect(), answer.continuation())
+}
+
+#[test]
+fn a_page_ends_with_a_token_that_begins_the_next_one() {
+    let mut organization = Organization::with_template();
+    mixed(&mut organization);
+    assert_eq!(page(&mut organization, top(2)), (vec![3, 4], Some(5)));
+    let next = JobRequestQuery { from: Some(RequestId(5)), ..top(2) };
+    assert_eq!(page(&mut organization, next), (vec![5, 2], Some(1)));
+    let last = JobRequestQuery { from: Some(RequestId(1)), ..top(2) };
+    assert_eq!(page(&mut organization, last), (vec![1], None));
+    assert_eq!(page(&mut organization, top(5)).1, None, "nothing is left");
+    assert_eq!(page(&mut organization, completed(0)).1, None, "only `$top` has pages");
+}
+
+#[test]
+fn a_token_of_a_row_that_is_not_there_is_refused() {
+    let mut organization = Organization::with_template();
+    mixed(&mut organization);
+    let query = JobRequestQuery { from: Some(RequestId(99)), ..top(2) };
+    let refused = organization.call(Call::ListJobRequests { pool: POOL, query }).err();
+    assert_eq!(refused, Some(azure_devops::Refusal::BadContinuation(99)));
+}
+
+#[test]
+fn rows_say_that_all_agents_match_as_the_switch_says() {
+    use azure_devops::AllAgentsMatch::{Listed, Told, ToldOnly};
+    for (switch, told, listed) in [(Listed, false, true), (Told, true, true), (ToldOnly, true, false)] {
+        let mut settings = with_placeholder(settings(), &[]);
+        settings.switches.all_agents_match = switch;
+        let mut organization = Organization::new(settings);
+        organization.burst(1);
+        let row = organization.row(RequestId(1));
+        assert_eq!(row.get("matchesAllAgentsInPool").is_some(), told, "{switch:?}");
+        assert_eq!(row.get("matchedAgents").is_some(), listed, "{switch:?}");
+        let list = organization.rows(JobRequestQuery::default());
+        let seen = organization.service.rows(&list).next().expect("a row").matches_agent("template");
+        assert_eq!(seen, listed, "{switch:?}: a reader without JSON sees the same");
+        assert_eq!(organization.service.scaler_rows(&list)[0].matched_agents.is_empty(), !listed);
+    }
+}
+
+#[test]
+fn rows_that_not_all_agents_match_say_nothing_of_it() {
+    let mut organization = Organization::with_template();
+    organization.register_with("gpu-1", &[("gpu", "1")]);
+    organization.define("gpu", 1, &["gpu"]);
+    organization.queue("gpu").expect("a build");
+    let row = organization.row(RequestId(1));
+    assert_eq!(row.get("matchesAllAgentsInPool"), None);
+    assert_eq!(row["matchedAgents"].as_array().map(Vec::len), Some(1));
+}
+
+#[test]
+fn a_request_is_ended_by_hand_wherever_it_stands() {
+    let mut organization = Organization::with_template();
+    let (agent, session) = organization.listen("a-1");
+    organization.burst(2);
+    organization.pass(Millis::ZERO);
+    let got = organization.take(session);
+    let end = |request, result| azure_devops::PoolCall::EndJobRequest {
+        pool: POOL,
+        request,
+        result,
+        agent_shutting_down: true,
+    };
+    organization.call(end(RequestId(2), JobResult::Canceled).into()).expect("queued");
+    organization.call(end(got.request, JobResult::Failed).into()).expect("running");
+    assert_eq!(organization.ending(RequestId(2)), Some(JobResult::Canceled));
+    assert_eq!(organization.ending(got.request), Some(JobResult::Failed));
+    organization.burst(1);
+    organization.pass(Millis::ZERO);
+    assert_eq!(organization.assignments(), [(1, agent.0)], "its agent takes no further job");
+    let gone = organization.call(end(RequestId(99), JobResult::Failed).into()).err();
+    assert_eq!(gone, Some(azure_devops::Refusal::JobNotFound(RequestId(99))));
 }

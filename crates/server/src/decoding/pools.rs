@@ -3,8 +3,8 @@
 use axum::http::Method;
 use azure_devops::wire::WireResult;
 use azure_devops::{
-    AgentQuery, Call, Include, ParallelismTag, PoolCall, PoolChange, PoolDetails, PoolDraft, PoolId, PoolQuery,
-    PoolType, Properties, PropertyFilter, QueueQuery, Refusal,
+    AgentQuery, Call, Include, ParallelismTag, PoolCall, PoolChange, PoolDetails, PoolDraft, PoolId,
+    PoolQuery, PoolType, Properties, PropertyFilter, QueueQuery, Refusal,
 };
 use model::event::JobResult;
 use model::scenario::ParallelJobs;
@@ -26,7 +26,9 @@ pub(super) fn decode(
 ) -> Result<Option<Work>, Refusal> {
     let call = match (method.as_str(), route) {
         ("GET", PoolRoute::Metadata(pool)) => PoolCall::GetMetadata(*pool),
-        ("PUT", PoolRoute::Metadata(pool)) => PoolCall::SetMetadata { pool: *pool, metadata: metadata(body)? },
+        ("PUT", PoolRoute::Metadata(pool)) => {
+            PoolCall::SetMetadata { pool: *pool, metadata: metadata(body)? }
+        }
         ("GET", PoolRoute::Permissions(pool, permissions)) => {
             PoolCall::HasPermissions { pool: *pool, permissions: *permissions }
         }
@@ -228,17 +230,25 @@ mod tests {
             assert_eq!(draft.details.kind, PoolType::Deployment, "{kind}");
         }
         for target in ["poolType=3", "poolType=hosted", "actionFilter=look"] {
-            assert!(matches!(decoded("GET", &format!("{POOLS}?{target}"), ""), Err(Refusal::Invalid(_))), "{target}");
+            assert!(
+                matches!(decoded("GET", &format!("{POOLS}?{target}"), ""), Err(Refusal::Invalid(_))),
+                "{target}"
+            );
         }
     }
 
     #[test]
     fn all_filters_of_pools_are_read() {
-        let target = format!("{POOLS}?poolName=a+b&poolIds=1,2&properties=x,y&actionFilter=Manage&poolType=automation");
+        let target = format!(
+            "{POOLS}?poolName=a+b&poolIds=1,2&properties=x,y&actionFilter=Manage&poolType=automation"
+        );
         let PoolCall::List(query) = call("GET", &target, "") else { panic!("no list") };
         assert_eq!((query.name.as_deref(), query.ids), (Some("a b"), vec![PoolId(1), PoolId(2)]));
         assert_eq!(query.properties, PropertyFilter::of(vec!["x".to_owned(), "y".to_owned()]));
-        assert!(matches!(decoded("GET", &format!("{POOLS}?poolID=4"), ""), Ok(Some(Work::Call(Call::FindPool(PoolId(4)))))));
+        assert!(matches!(
+            decoded("GET", &format!("{POOLS}?poolID=4"), ""),
+            Ok(Some(Work::Call(Call::FindPool(PoolId(4)))))
+        ));
     }
 
     #[test]
@@ -251,7 +261,8 @@ mod tests {
 
     #[test]
     fn queues_are_of_a_project_whose_name_keeps_its_case() {
-        let target = "My%20Project/_apis/distributedtask/queues?queueNames=a,b&queueName=c&queueIds=3&poolIds=7";
+        let target =
+            "My%20Project/_apis/distributedtask/queues?queueNames=a,b&queueName=c&queueIds=3&poolIds=7";
         let PoolCall::ListQueues { project, query } = call("GET", target, "") else { panic!("no list") };
         assert_eq!((project.as_str(), query.names.join("")), ("My Project", "abc".to_owned()));
         assert_eq!((query.ids, query.pools), (vec![QueueId(3)], vec![PoolId(7)]));
@@ -264,7 +275,10 @@ mod tests {
         let set = |body: &str| decoded("PUT", "_poolproof/parallel-jobs", body);
         for (body, expected) in [
             (r#"{"limit":2}"#, (ParallelismTag::Private, ParallelJobs::Limited(2))),
-            (r#"{"parallelismTag":"public","limit":"unlimited"}"#, (ParallelismTag::Public, ParallelJobs::Unlimited)),
+            (
+                r#"{"parallelismTag":"public","limit":"unlimited"}"#,
+                (ParallelismTag::Public, ParallelJobs::Unlimited),
+            ),
         ] {
             match set(body) {
                 Ok(Some(Work::Call(Call::Pools(call)))) => match *call {

@@ -152,7 +152,10 @@ mod tests {
     #[test]
     fn a_path_belongs_to_the_template_with_the_most_words() {
         let build = "{project}/_apis/{area}/";
-        assert_eq!(resource("/p/_apis/build/Definitions/7"), Some(&*format!("{build}{{resource}}/{{definitionId}}")));
+        assert_eq!(
+            resource("/p/_apis/build/Definitions/7"),
+            Some(&*format!("{build}{{resource}}/{{definitionId}}"))
+        );
         assert_eq!(
             resource("/p/_apis/build/definitions/templates/x"),
             Some(&*format!("{build}definitions/{{resource}}/{{templateId}}"))

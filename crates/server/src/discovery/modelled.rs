@@ -17,7 +17,8 @@ const GUID: &str = "11111111-1111-4111-8111-111111111111";
 
 /// Paths of a template: with all its values, and without the last one.
 fn paths(location: &Location) -> Vec<String> {
-    let template = location.template.replace("{area}", location.area).replace("{resource}", location.resource);
+    let template =
+        location.template.replace("{area}", location.area).replace("{resource}", location.resource);
     let value = |segment: &str| match segment.trim_matches(['{', '}', '*']) {
         "project" | "scopeIdentifier" => "p".to_owned(),
         "planId" | "timelineId" | "recordId" | "sessionId" | "jobId" | "taskId" | "areaId" => GUID.to_owned(),
@@ -74,7 +75,8 @@ fn the_table_says_of_every_method_whether_it_is_modelled() {
     for location in locations::all() {
         for (method, said) in &location.methods {
             if is_modelled(method, location) != *said {
-                wrong.push(format!("{method} {} {}: the table says {said}", location.area, location.template));
+                wrong
+                    .push(format!("{method} {} {}: the table says {said}", location.area, location.template));
             }
         }
     }
@@ -85,8 +87,11 @@ fn the_table_says_of_every_method_whether_it_is_modelled() {
 fn the_documentation_lists_exactly_what_is_not_modelled() {
     let (_, section) = DOCUMENTATION.split_once(HEADING).expect("the section");
     let section = section.split("\n## ").next().unwrap_or_default();
-    let listed: BTreeSet<String> =
-        section.lines().filter(|line| line.starts_with("| ") && line.contains("_apis")).map(str::to_owned).collect();
+    let listed: BTreeSet<String> = section
+        .lines()
+        .filter(|line| line.starts_with("| ") && line.contains("_apis"))
+        .map(str::to_owned)
+        .collect();
     let expected = not_modelled();
     let missing: Vec<&String> = expected.difference(&listed).collect();
     let too_many: Vec<&String> = listed.difference(&expected).collect();

@@ -75,7 +75,8 @@ fn is_write(method: &Method) -> bool {
 /// The parameter `api-version` of a header.
 fn parameter(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
     let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
-    let mut parameters = values.flat_map(|value| value.split([',', ';'])).filter_map(|one| one.split_once('='));
+    let mut parameters =
+        values.flat_map(|value| value.split([',', ';'])).filter_map(|one| one.split_once('='));
     let found = parameters.find(|(key, _)| key.trim().eq_ignore_ascii_case("api-version"))?;
     Some(found.1.trim().trim_matches('"').to_owned())
 }
@@ -116,7 +117,9 @@ impl Answered {
         let released = location.is_none_or(|location| location.released);
         let version = match asked {
             Asked::Version(version) => ApiVersion {
-                preview: version.preview.map(|preview| Some(preview.map_or(latest, |asked| asked.min(latest)))),
+                preview: version
+                    .preview
+                    .map(|preview| Some(preview.map_or(latest, |asked| asked.min(latest)))),
                 ..version
             },
             Asked::Nothing | Asked::Nonsense => {
@@ -179,7 +182,10 @@ mod tests {
         let content = ("Content-Type", "application/json; charset=utf-8; api-version=7.1-Preview.2");
         assert_eq!(of(&parts("POST", "/x", &[content])), expected);
         assert_eq!(of(&parts("GET", "/x", &[content])), Asked::Nothing, "a read has no content");
-        assert_eq!(of(&parts("GET", "/x?api-version=5.0", &[accept])), Asked::Version(ApiVersion { major: 5, minor: 0, preview: None }));
+        assert_eq!(
+            of(&parts("GET", "/x?api-version=5.0", &[accept])),
+            Asked::Version(ApiVersion { major: 5, minor: 0, preview: None })
+        );
     }
 
     #[test]
