@@ -45,28 +45,25 @@ pub fn beyond_limit(
     let of_kind = jobs.iter().enumerate().filter(|(_, job)| finished(job));
     // One without a time is neither before nor after any other; all of a kind are alike in that.
     seconds.extend(of_kind.map(|(place, job)| (job.completion_time.map(|time| time.0 / 1000), place)));
-    // Mostly no two that matter ended in the same second: nothing is left to chance then.
-    if let Some(oldest) = oldest_if_distinct(&mut seconds, surplus) {
-        skip_shuffle(number, random);
-        return oldest;
-    }
-    seconds.sort_unstable_by_key(|(_, place)| *place);
-    shuffle(&mut seconds, random);
-    seconds.sort_by_key(|(second, _)| *second);
-    seconds.into_iter().take(surplus).map(|(_, place)| place).collect()
-}
-
-/// The places of so many that ended first, if each of these ended in a second of its own.
-fn oldest_if_distinct(seconds: &mut [(Option<u64>, usize)], number: usize) -> Option<Vec<usize>> {
-    let (_, last, rest) = seconds.select_nth_unstable(number - 1);
-    let last = last.0;
-    if rest.iter().any(|(second, _)| *second == last) {
-        return None;
-    }
-    let oldest = &mut seconds[..number];
+    let mut ordered = seconds.clone();
+    let (_, (last, _), _) = ordered.select_nth_unstable(surplus - 1);
+    let last = *last;
+    let may_go = |seconds: &[(Option<u64>, usize)]| -> Vec<(Option<u64>, usize)> {
+        seconds.iter().copied().filter(|(second, _)| *second <= last).collect()
+    };
+    let mut oldest = may_go(&ordered);
     oldest.sort_unstable();
-    let distinct = oldest.windows(2).all(|pair| pair[0].0 != pair[1].0);
-    distinct.then(|| oldest.iter().map(|(_, place)| *place).collect())
+    let differ = oldest.len() == surplus && oldest.windows(2).all(|pair| pair[0].0 != pair[1].0);
+    if differ {
+        // Whatever order the shuffle makes, they go in this one.
+        skip_shuffle(number, random);
+    } else {
+        shuffle(&mut seconds, random);
+        oldest = may_go(&seconds);
+        oldest.sort_by_key(|(second, _)| *second);
+        oldest.truncate(surplus);
+    }
+    oldest.into_iter().map(|(_, place)| place).collect()
 }
 
 /// Puts them into an order of the stream's choosing (Fisher and Yates).
