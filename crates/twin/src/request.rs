@@ -70,6 +70,10 @@ pub struct Ended {
 pub struct Statistics {
     /// Events of the queue.
     pub events: u64,
+    /// Calls of agents to the service.
+    pub calls: u64,
+    /// Steps of the controllers, the scheduler and the garbage collector.
+    pub steps: u64,
     /// How long the run was.
     pub length: Millis,
     /// Jobs that were queued.
