@@ -123,8 +123,7 @@ fn seal_session(session: &Bytes, mut key: SessionKey) -> Result<Bytes, NotSealed
         }
         SessionEncryption::PlainKey | SessionEncryption::Off => key.key.to_vec(),
     };
-    let encrypted =
-        matches!(key.encryption, SessionEncryption::OaepSha1 | SessionEncryption::OaepSha256);
+    let encrypted = matches!(key.encryption, SessionEncryption::OaepSha1 | SessionEncryption::OaepSha256);
     let fips = key.encryption == SessionEncryption::OaepSha256;
     let value = EncryptionKey { encrypted, value: STANDARD.encode(value) };
     let value = serde_json::to_string(&value).map_err(|error| NotSealed(error.to_string()))?;

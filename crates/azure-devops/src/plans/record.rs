@@ -228,9 +228,8 @@ mod tests {
             r#"{"type":"Job","name":"build","state":"inProgress","workerName":"pod-a","unknown":1,
                 "startTime":"2026-09-28T11:20:22.4633333Z","variables":{"a":{"value":"1"}}}"#,
         ));
-        record.merge(change(
-            r#"{"name":null,"state":2,"result":"Succeeded","variables":{"b":{"value":"2"}}}"#,
-        ));
+        record
+            .merge(change(r#"{"name":null,"state":2,"result":"Succeeded","variables":{"b":{"value":"2"}}}"#));
         assert_eq!((record.kind.as_str(), record.name.as_str()), ("Job", "build"));
         assert_eq!((record.state, record.job_result()), (RecordState::Completed, Some(JobResult::Succeeded)));
         assert_eq!(record.start_time.as_deref(), Some("2026-09-28T11:20:22.4633333Z"));

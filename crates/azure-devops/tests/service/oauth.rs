@@ -87,7 +87,11 @@ fn a_token_opens_its_agent_s_session_until_it_runs_out() {
     organization.pass(Millis(1));
     assert_eq!(organization.service.authorize(Some(&token)), Err(Refusal::Unauthorized));
     for other in ["listener.0.", "listener.0.00000000000000000000000000000000", "listener.7.x", "listener"] {
-        assert_eq!(organization.service.authorize(Some(&Secret::new(other))), Err(Refusal::Unauthorized), "{other}");
+        assert_eq!(
+            organization.service.authorize(Some(&Secret::new(other))),
+            Err(Refusal::Unauthorized),
+            "{other}"
+        );
     }
 }
 

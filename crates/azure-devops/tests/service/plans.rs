@@ -61,16 +61,23 @@ fn every_job_has_a_record_that_follows_it_though_nobody_reports() {
 fn what_a_worker_told_of_its_job_stands_until_the_job_is_over() {
     let (mut organization, got) = taken();
     let job = organization.service.plan_records(got.plan)[0].id;
-    let told = RecordChange { name: Some("told".to_owned()), state: Some(RecordState::Pending), ..record(job) };
+    let told =
+        RecordChange { name: Some("told".to_owned()), state: Some(RecordState::Pending), ..record(job) };
     let call = PlanCall::UpdateRecords { timeline: got.plan, changes: vec![told] };
     let answer = organization.read_plan(got.plan, call);
     assert_eq!((&answer["count"], &answer["value"][0]["name"]), (&1.into(), &"told".into()));
     let timeline = PlanCall::GetTimeline { timeline: got.plan, records: true };
     let read = organization.read_plan(got.plan, timeline.clone());
-    assert_eq!((&read["records"][0]["name"], &read["records"][0]["state"]), (&"told".into(), &"pending".into()));
+    assert_eq!(
+        (&read["records"][0]["name"], &read["records"][0]["state"]),
+        (&"told".into(), &"pending".into())
+    );
     organization.complete(got, JobResult::Canceled).expect("a job");
     let read = organization.read_plan(got.plan, timeline);
-    assert_eq!((&read["records"][0]["state"], &read["records"][0]["result"]), (&"completed".into(), &"canceled".into()));
+    assert_eq!(
+        (&read["records"][0]["state"], &read["records"][0]["result"]),
+        (&"completed".into(), &"canceled".into())
+    );
 }
 
 #[test]
@@ -152,7 +159,8 @@ fn of_the_lines_for_whoever_watches_the_last_are_kept() {
 #[test]
 fn an_attachment_is_replaced_by_one_of_the_same_name() {
     let (mut organization, got) = taken();
-    let key = AttachmentKey { timeline: got.plan, record: got.plan, kind: "K".to_owned(), name: "n".to_owned() };
+    let key =
+        AttachmentKey { timeline: got.plan, record: got.plan, kind: "K".to_owned(), name: "n".to_owned() };
     let read = PlanCall::ReadAttachment(key.clone());
     assert!(organization.plan(got.plan, read.clone()).is_err(), "nothing is attached yet");
     for content in ["old", "new"] {

@@ -38,6 +38,7 @@ pub(super) fn decode(
 ) -> Result<Option<Work>, Refusal> {
     let (plan, call) = match (method.as_str(), route) {
         ("GET", PlanRoute::FeatureFlag(name)) => return Ok(Some(Work::Json(feature_flag(name)))),
+        ("POST", PlanRoute::Token) => return Err(Refusal::NothingHere("_apis/oauth2/token".to_owned())),
         ("POST", PlanRoute::CustomerIntelligence) => return Ok(Some(Work::Heard)),
         // The agent asks whether the address knows tasks at all; none are kept here (azure-pipelines-agent,
         // TaskServer.cs, `TaskDefinitionEndpointExist` takes both an empty list and a refusal for a yes).
@@ -69,9 +70,7 @@ pub(super) fn decode(
             let changes: Vec<RecordChange> = MaybeWrapped::read(body)?;
             (plan, PlanCall::UpdateRecords { timeline: *timeline, changes })
         }
-        ("POST", PlanRoute::Feed { plan, timeline, record }) => {
-            (plan, feed(*timeline, *record, body)?)
-        }
+        ("POST", PlanRoute::Feed { plan, timeline, record }) => (plan, feed(*timeline, *record, body)?),
         ("GET", PlanRoute::Logs(plan)) => (plan, PlanCall::ListLogs),
         ("POST", PlanRoute::Logs(plan)) => {
             #[derive(Deserialize)]
@@ -172,8 +171,11 @@ mod tests {
 
     #[test]
     fn records_come_wrapped_or_not() {
-        for body in [r#"{"count":1,"value":[{"id":"15b95994-7f7f-4d5a-8a3e-3c2c2c2c2c2c"}]}"#, r#"[{"name":"a"}]"#] {
-            let PlanCall::UpdateRecords { changes, .. } = call("PATCH", &PlanRoute::Records(PLAN, PLAN), body)
+        for body in
+            [r#"{"count":1,"value":[{"id":"15b95994-7f7f-4d5a-8a3e-3c2c2c2c2c2c"}]}"#, r#"[{"name":"a"}]"#]
+        {
+            let PlanCall::UpdateRecords { changes, .. } =
+                call("PATCH", &PlanRoute::Records(PLAN, PLAN), body)
             else {
                 panic!("no records")
             };
@@ -184,7 +186,8 @@ mod tests {
     #[test]
     fn the_end_of_a_job_is_told_from_other_events() {
         let events = PlanRoute::Events(PLAN);
-        let other = call("POST", &events, r#"{"name":"JobStarted","jobId":"15b95994-7f7f-4d5a-8a3e-3c2c2c2c2c2c"}"#);
+        let other =
+            call("POST", &events, r#"{"name":"JobStarted","jobId":"15b95994-7f7f-4d5a-8a3e-3c2c2c2c2c2c"}"#);
         assert_eq!(other, PlanCall::Event { name: "JobStarted".to_owned() });
         let end = r#"{"name":"JobCompleted","requestId":7,"result":"Succeeded","agentShuttingDown":true}"#;
         let end = decode(&Method::POST, &events, &Query::default(), end.as_bytes());
@@ -196,7 +199,8 @@ mod tests {
     #[test]
     fn the_zero_step_of_a_feed_is_none() {
         let route = PlanRoute::Feed { plan: PLAN, timeline: PLAN, record: PLAN };
-        let body = r#"{"count":1,"value":["hello"],"stepId":"00000000-0000-0000-0000-000000000000","startLine":1}"#;
+        let body =
+            r#"{"count":1,"value":["hello"],"stepId":"00000000-0000-0000-0000-000000000000","startLine":1}"#;
         assert!(matches!(call("POST", &route, body), PlanCall::AppendFeed { step: None, .. }));
     }
 }

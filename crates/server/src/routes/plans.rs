@@ -13,7 +13,11 @@ pub(crate) enum PlanRoute {
     Timelines(Uuid),
     Timeline(Uuid, Uuid),
     Records(Uuid, Uuid),
-    Feed { plan: Uuid, timeline: Uuid, record: Uuid },
+    Feed {
+        plan: Uuid,
+        timeline: Uuid,
+        record: Uuid,
+    },
     Attachment(Uuid, AttachmentKey),
     Logs(Uuid),
     Log(Uuid, u64),
@@ -25,6 +29,8 @@ pub(crate) enum PlanRoute {
     Task(String),
     TaskVersion(String),
     AgentUpdates(PoolId, AgentId),
+    /// Answered before anybody is asked for a credential (`oauth`).
+    Token,
 }
 
 impl PlanRoute {
@@ -56,6 +62,7 @@ impl PlanRoute {
             Self::Tasks => "_apis/distributedtask/tasks",
             Self::Task(_) => "_apis/distributedtask/tasks/{taskId}",
             Self::TaskVersion(_) => "_apis/distributedtask/tasks/{taskId}/{versionString}",
+            Self::Token => "_apis/oauth2/token/{hostId}",
             Self::AgentUpdates(..) => "_apis/distributedtask/pools/{poolId}/agents/{agentId}/updates",
         }
     }
@@ -78,6 +85,7 @@ pub(crate) fn find(lower: &[&str], as_given: &[String]) -> Result<Option<PlanRou
         ["distributedtask", "tasks", task] => PlanRoute::Task((*task).to_owned()),
         ["distributedtask", "tasks", task, _] => PlanRoute::TaskVersion((*task).to_owned()),
         ["featureflags", _] => PlanRoute::FeatureFlag(as_given[as_given.len() - 1].clone()),
+        ["oauth2", "token"] | ["oauth2", "token", _] => PlanRoute::Token,
         ["customerintelligence", "events"] => PlanRoute::CustomerIntelligence,
         _ => return Ok(None),
     }))

@@ -24,7 +24,8 @@ async fn run(folder: &Path, script: &str, arguments: &[&str]) -> Output {
     command.args(arguments).current_dir(folder).stdin(Stdio::null()).kill_on_drop(true);
     command.env("AGENT_ALLOW_RUNASROOT", "1").env("VSO_AGENT_IGNORE", "AZP_TOKEN");
     let output = clock::wall::timeout(LIMIT, command.output()).await;
-    let output = output.unwrap_or_else(|_| panic!("{script} {arguments:?} takes too long")).expect("it starts");
+    let output =
+        output.unwrap_or_else(|_| panic!("{script} {arguments:?} takes too long")).expect("it starts");
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     assert!(
         output.status.success(),
@@ -36,7 +37,12 @@ async fn run(folder: &Path, script: &str, arguments: &[&str]) -> Output {
     output
 }
 
-async fn ask(server: &server::Server, method: &str, path: &str, body: &serde_json::Value) -> serde_json::Value {
+async fn ask(
+    server: &server::Server,
+    method: &str,
+    path: &str,
+    body: &serde_json::Value,
+) -> serde_json::Value {
     use base64::Engine;
     let (body, pair) = (body.to_string(), format!(":{TOKEN}"));
     let credential = base64::engine::general_purpose::STANDARD.encode(pair);
@@ -54,7 +60,9 @@ async fn ask(server: &server::Server, method: &str, path: &str, body: &serde_jso
 #[ignore = "set ADO_REAL_AGENT_TARBALL to an agent package of Microsoft's to run it"]
 async fn the_real_agent_is_configured_runs_one_job_and_is_removed() {
     let Some(tarball) = std::env::var_os(TARBALL) else {
-        panic!("{TARBALL} has to name an agent package of Microsoft's, as vsts-agent-linux-x64-4.258.1.tar.gz")
+        panic!(
+            "{TARBALL} has to name an agent package of Microsoft's, as vsts-agent-linux-x64-4.258.1.tar.gz"
+        )
     };
     let folder = tempfile::tempdir().expect("a folder");
     let mut unpack = Command::new("tar");
@@ -70,8 +78,21 @@ async fn the_real_agent_is_configured_runs_one_job_and_is_removed() {
     let (server, _, _events, url) = serve(1, Switches::default(), package).await;
 
     let configure = [
-        "--unattended", "--url", &url, "--auth", "pat", "--token", TOKEN, "--pool", POOL, "--agent", "real",
-        "--work", "_work", "--replace", "--acceptTeeEula",
+        "--unattended",
+        "--url",
+        &url,
+        "--auth",
+        "pat",
+        "--token",
+        TOKEN,
+        "--pool",
+        POOL,
+        "--agent",
+        "real",
+        "--work",
+        "_work",
+        "--replace",
+        "--acceptTeeEula",
     ];
     run(folder.path(), "config.sh", &configure).await;
     let job = json!({ "name": "ci", "pool": POOL, "jobs": [{ "name": "Job", "duration": "1s" }] });
@@ -81,6 +102,7 @@ async fn the_real_agent_is_configured_runs_one_job_and_is_removed() {
     let build = ask(&server, "GET", &format!("_apis/build/builds/{}", build["id"]), &json!({})).await;
     assert_eq!(build["result"], "succeeded", "{build}");
     run(folder.path(), "config.sh", &["remove", "--unattended", "--auth", "pat", "--token", TOKEN]).await;
-    let agents = ask(&server, "GET", "_apis/distributedtask/pools/18/agents?agentName=real", &json!({})).await;
+    let agents =
+        ask(&server, "GET", "_apis/distributedtask/pools/18/agents?agentName=real", &json!({})).await;
     assert_eq!(agents["count"], 0);
 }

@@ -54,16 +54,14 @@ pub(crate) async fn serve(
     let server = Server::start_with(options, Limits::default()).await.expect("a free port");
     let (sender, events) = unbounded_channel();
     let template = Placeholder { name: "template".to_owned(), capabilities: [].into() };
+    let pools = vec![Pool { name: POOL.to_owned(), id: POOL_ID, agents: vec![template] }];
     let organization = NewOrganization {
         name: "Acme".to_owned(),
         token: TOKEN.to_owned(),
         settings: scenario::Organization {
             parallel_jobs: ParallelJobs::Unlimited,
             assign_delay: MillisRange::exactly(Millis::ZERO),
-            job_lock: Millis::minutes(10),
-            session_expiry: Millis::minutes(5),
-            pools: vec![Pool { name: POOL.to_owned(), id: POOL_ID, agents: vec![template] }],
-            ..scenario::Organization::default()
+            ..scenario::Organization::with_pools(pools)
         },
         seed: 7,
         events: sender,
@@ -185,12 +183,13 @@ impl Replay {
         let (method, path) = request.send.split_once(' ').expect("a method and a path");
         let path = script::filled(path, &self.values);
         let path = if path.starts_with('/') { path } else { format!("/acme/{path}") };
-        let (body, content_type) = match request.body.as_ref().map(|body| script::filled_in(body, &self.values)) {
-            // Logs and attachments are bytes.
-            Some(Value::String(text)) => (text.into_bytes(), "application/octet-stream"),
-            Some(body) => (body.to_string().into_bytes(), "application/json; charset=utf-8"),
-            None => (Vec::new(), ""),
-        };
+        let (body, content_type) =
+            match request.body.as_ref().map(|body| script::filled_in(body, &self.values)) {
+                // Logs and attachments are bytes.
+                Some(Value::String(text)) => (text.into_bytes(), "application/octet-stream"),
+                Some(body) => (body.to_string().into_bytes(), "application/json; charset=utf-8"),
+                None => (Vec::new(), ""),
+            };
         let mut head = format!(
             "{method} {path} HTTP/1.1\r\nHost: {}\r\nUser-Agent: {USER_AGENT}\r\nAccept-Encoding: gzip\r\n\
              X-TFS-FedAuthRedirect: Suppress\r\nX-TFS-Session: {}\r\nContent-Length: {}\r\n",
@@ -227,7 +226,8 @@ impl Replay {
             assert!(value.contains(part.as_str()), "{at}, {}: {name} is {value}", request.send);
         }
         let json = || -> Value {
-            serde_json::from_str(&text).unwrap_or_else(|error| panic!("{at}, {}: {error}: {text}", request.send))
+            serde_json::from_str(&text)
+                .unwrap_or_else(|error| panic!("{at}, {}: {error}: {text}", request.send))
         };
         let mut compare = |expected: &Value, got: &Value| {
             let compared = script::compare(expected, got, "", &mut self.values);
@@ -328,7 +328,8 @@ impl Replay {
     }
 
     async fn queue(&mut self, definition: &str) {
-        let body = json!({ "name": definition, "pool": POOL, "jobs": [{ "name": "Job", "duration": "30s" }] });
+        let body =
+            json!({ "name": definition, "pool": POOL, "jobs": [{ "name": "Job", "duration": "30s" }] });
         self.ask("POST", "_poolproof/definitions", &body).await;
         let build = json!({ "definition": { "name": definition } });
         let build = self.ask("POST", "_apis/build/builds", &build).await;
@@ -342,7 +343,8 @@ impl Replay {
 
     /// What the tests look at afterwards.
     async fn look(&mut self) {
-        let agents = self.ask("GET", &format!("_apis/distributedtask/pools/{POOL_ID}/agents"), &json!({})).await;
+        let agents =
+            self.ask("GET", &format!("_apis/distributedtask/pools/{POOL_ID}/agents"), &json!({})).await;
         let agents = agents["value"].as_array().expect("a list");
         self.agents = agents.iter().filter_map(|agent| agent["name"].as_str()).map(str::to_owned).collect();
         let Some(build) = self.values.get("build") else { return };

@@ -106,7 +106,8 @@ pub(crate) struct TokenRequest {
 pub(crate) fn load(name: &str) -> Trace {
     let file = folder().join(format!("{name}.json"));
     let text = std::fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
-    let trace: Trace = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+    let trace: Trace =
+        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
     assert!(!trace.source.is_empty(), "{name} says where it is from");
     trace
 }
