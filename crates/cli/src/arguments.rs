@@ -257,12 +257,33 @@ pub(crate) struct FidelityArguments {
 
 #[derive(Debug, Args)]
 pub(crate) struct ServeArguments {
-    /// Where to listen; port 0 lets the system choose.
+    /// Where to listen; port 0 lets the system choose. An address that others can reach needs a --token-file.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
     pub(crate) listen: SocketAddr,
-    /// Listen on an address that others can reach.
-    #[arg(long)]
-    pub(crate) open: bool,
+    /// Keep what happens in a folder, and go on from there: whatever was answered is there again, even if this
+    /// process is killed.
+    #[arg(long, value_name = "DIR", conflicts_with = "cluster")]
+    pub(crate) state: Option<PathBuf>,
+    /// What an answered call survives: the end of this process, or that of the machine, which has every answer
+    /// wait for the disk.
+    #[arg(long, value_enum, default_value_t = Survive::Process, requires = "state")]
+    pub(crate) state_sync: Survive,
+    /// After how many bytes a snapshot takes the place of the calls before it.
+    #[arg(long, value_name = "BYTES", requires = "state", hide = true)]
+    pub(crate) state_tail: Option<u64>,
+    /// Encrypt with the certificate of this file, and those between it and its root after it, as PEM.
+    #[arg(long, value_name = "FILE", requires = "tls_key", conflicts_with = "tls_self_signed")]
+    pub(crate) tls_cert: Option<PathBuf>,
+    /// The certificate's key, as PEM.
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub(crate) tls_key: Option<PathBuf>,
+    /// Encrypt with a certificate of our own, `certificate.pem` of this folder, which clients have to trust. It is made
+    /// if it is not there.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) tls_self_signed: Option<PathBuf>,
+    /// Another name or address that the certificate is made for, beside localhost and the one to listen on.
+    #[arg(long, value_name = "NAME", requires = "tls_self_signed")]
+    pub(crate) tls_name: Vec<String>,
     /// The organisation's name.
     #[arg(long, value_name = "NAME", default_value = "poolproof")]
     pub(crate) organization: String,
@@ -284,6 +305,15 @@ pub(crate) struct ServeArguments {
     /// Append what happens to a file, one event a line.
     #[arg(long, value_name = "FILE")]
     pub(crate) events: Option<PathBuf>,
+}
+
+/// What an answered call survives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Survive {
+    /// The end of the process, kill -9 included.
+    Process,
+    /// The end of the machine, power failures included.
+    Machine,
 }
 
 #[derive(Debug, Subcommand)]

@@ -21,6 +21,8 @@ mod control_faults;
 mod decoding;
 mod discovery;
 mod faults;
+#[doc(hidden)]
+pub mod fuzzing;
 mod handler;
 mod journal;
 mod limits;

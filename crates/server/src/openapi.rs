@@ -38,6 +38,16 @@ const REFUSED: [(&str, &str); 12] = [
     ("507", "A bound of ours is reached."),
 ];
 
+/// The area whose refusals are OAuth's (RFC 6749, 5.2).
+const TOKENS: &str = "oauth2";
+
+fn token_refused() -> Value {
+    let text = json!({ "type": "string" });
+    let properties = json!({ "error": text, "error_description": text });
+    let schema = json!({ "type": "object", "required": ["error"], "properties": properties });
+    json!({ "description": "No token is issued.", "content": { "application/json": { "schema": schema } } })
+}
+
 /// The document.
 pub(crate) fn document() -> Value {
     let bodies: Map<String, Value> = serde_json::from_str(BODIES).unwrap_or_default();
@@ -79,6 +89,9 @@ fn add(paths: &mut Map<String, Value>, method: &str, path: &str, tag: &str, bodi
     let mut responses = Map::new();
     for (status, _) in DONE.iter().chain(&REFUSED) {
         responses.insert((*status).to_owned(), json!({ "$ref": format!("#/components/responses/{status}") }));
+    }
+    if tag == TOKENS {
+        responses.insert("400".to_owned(), token_refused());
     }
     let mut operation = json!({ "tags": [tag], "responses": responses });
     if !matches!(method, "GET" | "DELETE") {

@@ -2,13 +2,15 @@
 
 use std::fs::OpenOptions;
 use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
+use azure_devops::Switches;
 use clock::Clock;
 use cluster::local::{self, named};
 use model::scenario::{self, ParallelJobs};
 use model::{Event, MillisRange};
-use server::{NewOrganization, Options, Server};
+use server::{Limits, NewOrganization, Options, Server, State, StateError, Survive, Tls};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use super::{Outcome, interruption, print};
@@ -18,30 +20,37 @@ use crate::exit::{Exit, Failure};
 pub(crate) async fn serve(arguments: ServeArguments) -> Outcome {
     check(&arguments)?;
     let mut interrupted = interruption();
-    let token = match &arguments.token_file {
-        Some(file) => read_token(file)?,
-        None => runner::new_token(),
+    let tls = tls(&arguments)?;
+    let state = arguments.state.as_deref().map(|folder| state(folder, &arguments)).transpose()?;
+    let (token, is_told) = match (&arguments.token_file, &arguments.state) {
+        (Some(file), _) => (read_token(file)?, false),
+        (None, Some(folder)) => (kept_token(&folder.join(TOKEN))?, true),
+        (None, None) => (runner::new_token(), true),
     };
     let packages = vec![super::package::package()?];
-    let clock = match &arguments.cluster {
-        Some(name) => named::find(&local::cache()?, name)?.clock(),
-        None => Clock::start(arguments.speed),
+    let clock = match (&arguments.cluster, &state) {
+        (Some(name), _) => named::find(&local::cache()?, name)?.clock(),
+        (None, Some(state)) => state.clock(arguments.speed),
+        (None, None) => Clock::start(arguments.speed),
     };
-    let server = Server::start(Options { listen: arguments.listen, clock, packages })
+    let options = Options { listen: arguments.listen, clock, packages };
+    let server = Server::start_encrypted(options, Limits::default(), tls)
         .await
         .map_err(|error| Failure::environment(format!("cannot listen on {}: {error}", arguments.listen)))?;
     let (events, received) = unbounded_channel();
-    let organization = server
-        .add_organization(NewOrganization {
-            name: arguments.organization.clone(),
-            token: token.clone(),
-            settings: settings(&arguments)?,
-            seed: 1,
-            events,
-        })
-        .map_err(Failure::usage)?;
+    let new = NewOrganization {
+        name: arguments.organization.clone(),
+        token: token.clone(),
+        settings: settings(&arguments)?,
+        seed: 1,
+        events,
+    };
+    let organization = match state {
+        None => server.add_organization(new).map_err(Failure::usage)?,
+        Some(state) => server.add_organization_kept(new, Switches::default(), state).map_err(of_state)?,
+    };
     print(&format!("{}\n", organization.url()));
-    if arguments.token_file.is_none() {
+    if is_told {
         print(&format!("{token}\n"));
     }
     let record = record(arguments.events.as_deref(), received);
@@ -53,19 +62,75 @@ pub(crate) async fn serve(arguments: ServeArguments) -> Outcome {
     Ok(Exit::Passed)
 }
 
+/// The token of a state that was begun without one.
+const TOKEN: &str = "token";
+
+/// Who can be reached by others has a token that somebody chose.
 fn check(arguments: &ServeArguments) -> Result<(), Failure> {
-    let is_open = !arguments.listen.ip().is_loopback();
-    if is_open && !arguments.open {
+    if !arguments.listen.ip().is_loopback() && arguments.token_file.is_none() {
         let address = arguments.listen;
         return Err(Failure::usage(format!(
-            "{address} can be reached by others; say --open if that is wanted"
+            "--listen {address} can be reached by others, so it needs a token of your own: --token-file FILE"
         )));
-    }
-    if is_open && arguments.token_file.is_none() {
-        return Err(Failure::usage("--open needs a token of your own: --token-file FILE"));
     }
     Ok(())
 }
+
+fn tls(arguments: &ServeArguments) -> Result<Option<Tls>, Failure> {
+    if let (Some(certificate), Some(key)) = (&arguments.tls_cert, &arguments.tls_key) {
+        return Tls::read(certificate, key).map(Some).map_err(Failure::usage);
+    }
+    let Some(folder) = &arguments.tls_self_signed else { return Ok(None) };
+    let mut names = vec!["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()];
+    let address = arguments.listen.ip();
+    if !address.is_unspecified() && !address.is_loopback() {
+        names.push(address.to_string());
+    }
+    names.extend(arguments.tls_name.iter().cloned());
+    let made = Tls::self_signed(folder, &names).map_err(Failure::environment)?;
+    eprintln!("clients have to trust {}", made.certificate.display());
+    Ok(Some(made.tls))
+}
+
+fn state(folder: &Path, arguments: &ServeArguments) -> Result<State, Failure> {
+    let survive = match arguments.state_sync {
+        crate::arguments::Survive::Process => Survive::Process,
+        crate::arguments::Survive::Machine => Survive::Machine,
+    };
+    let state = State::open(folder, survive).map_err(of_state)?;
+    if state.torn() > 0 {
+        eprintln!("{}: cut off {} bytes that were never answered", folder.display(), state.torn());
+    }
+    Ok(match arguments.state_tail {
+        Some(bytes) => state.with_tail(bytes),
+        None => state,
+    })
+}
+
+/// What the user can put right by other arguments is wrong usage.
+fn of_state(error: StateError) -> Failure {
+    match error {
+        StateError::Io { .. } | StateError::Damaged { .. } => Failure::environment(error),
+        _ => Failure::usage(error),
+    }
+}
+
+/// The token in a state's folder, which is made with the first start.
+fn kept_token(file: &Path) -> Result<String, Failure> {
+    // One that was not written to its end was never told.
+    if let Ok(token) = read_token(file) {
+        return Ok(token);
+    }
+    let token = runner::new_token();
+    let failed = |error| Failure::environment(format!("cannot write {}: {error}", file.display()));
+    let mut options = OpenOptions::new();
+    let mut open = options.write(true).create(true).truncate(true).mode(OWN_FILE).open(file).map_err(failed)?;
+    writeln!(open, "{token}").map_err(failed)?;
+    Ok(token)
+}
+
+/// A token is its owner's.
+const OWN_FILE: u32 = 0o600;
 
 fn settings(arguments: &ServeArguments) -> Result<scenario::Organization, Failure> {
     let mut pools: Vec<scenario::Pool> = Vec::new();

@@ -310,8 +310,12 @@ impl Place {
         // Whatever has to survive: the old journal goes once the new one is there, on the disk.
         file.sync_all()?;
         fs::rename(unfinished, path)?;
-        File::open(&self.folder)?.sync_all()?;
         Ok(file)
+    }
+
+    /// Has the disk know which files there are.
+    pub(super) fn sync_folder(&self) -> io::Result<()> {
+        File::open(&self.folder)?.sync_all()
     }
 }
 

@@ -56,13 +56,25 @@ struct Inner {
     kept: u64,
     /// Who waits until how many are kept, in order.
     waiting: VecDeque<(u64, oneshot::Sender<Result<(), NotKept>>)>,
-    /// A snapshot of the state after the lines that are waiting.
-    snapshot: Option<(Instant, Vec<u8>)>,
+    /// A snapshot, with the calls before it that were not yet taken: those in `lines` come after it.
+    snapshot: Option<Snapshot>,
     /// The tail is long; somebody should make a snapshot.
     wants_snapshot: bool,
     /// The last write failed.
     is_stuck: bool,
     is_closing: bool,
+}
+
+/// The state after some calls.
+#[derive(Debug)]
+struct Snapshot {
+    at: Instant,
+    bytes: Vec<u8>,
+    /// Those of the calls that are still to be written: should there be no room for the snapshot, they
+    /// are kept without it.
+    lines: Vec<u8>,
+    /// How many calls it has.
+    until: u64,
 }
 
 impl Queue {
@@ -78,7 +90,11 @@ impl Journal {
         let failed = |error| StateError::Io { path: path.clone(), error };
         let (file, length) = match whole {
             Some(whole) => (place.open(number, whole as u64).map_err(failed)?, whole as u64),
-            None => place.begin(number, now, None).map_err(failed)?,
+            None => {
+                let begun = place.begin(number, now, None).map_err(failed)?;
+                place.sync_folder().map_err(failed)?;
+                begun
+            }
         };
         let queue = Arc::new(Queue::default());
         // How much of the file is snapshot is not worth knowing: a tail of this length is read in no time.
@@ -123,7 +139,9 @@ impl Journal {
             return;
         }
         // A state that cannot be written as a snapshot goes on as a longer journal.
-        inner.snapshot = service.snapshot().ok().map(|snapshot| (now, snapshot));
+        let Ok(bytes) = service.snapshot() else { return };
+        let lines = std::mem::take(&mut inner.lines);
+        inner.snapshot = Some(Snapshot { at: now, bytes, lines, until: inner.accepted });
         drop(inner);
         self.queue.filled.notify_one();
     }
@@ -206,9 +224,16 @@ impl Writer {
             }
             inner = queue.filled.wait(inner).unwrap_or_else(PoisonError::into_inner);
         }
-        std::mem::swap(&mut inner.lines, &mut taken.lines);
-        taken.until = inner.accepted;
-        taken.snapshot = inner.snapshot.take();
+        match inner.snapshot.take() {
+            // What came after the snapshot belongs behind it, in the new file.
+            Some(Snapshot { at, bytes, lines, until }) => {
+                *taken = Taken { lines, until, snapshot: Some((at, bytes)) };
+            }
+            None => {
+                std::mem::swap(&mut inner.lines, &mut taken.lines);
+                taken.until = inner.accepted;
+            }
+        }
         true
     }
 
@@ -270,8 +295,8 @@ impl Writer {
                 self.file = file;
                 self.length = length;
                 self.is_dirty = false;
-                // If it stays, the next start removes it.
-                let _ = std::fs::remove_file(old);
+                // The old one goes once the new one is sure to stay. If not, the next start removes it.
+                let _ = self.place.sync_folder().and_then(|()| std::fs::remove_file(old));
                 self.tail_until = length + self.place.tail.max(TAIL_TO_SNAPSHOT * length);
             }
             Err(_) => self.tail_until = self.length + self.place.tail,

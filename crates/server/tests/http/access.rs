@@ -44,8 +44,8 @@ async fn a_missing_or_wrong_token_is_challenged_with_both_schemes() {
 #[tokio::test]
 async fn a_route_that_is_not_there_is_challenged_before_it_is_missed() {
     let served = Served::start().await;
-    assert_eq!(served.send("GET", "/acme/_apis/projects", &[], "").await.status, 401);
-    assert_eq!(served.get("_apis/projects").await.status, 501);
+    assert_eq!(served.send("GET", "/acme/_apis/git/repositories", &[], "").await.status, 401);
+    assert_eq!(served.get("_apis/git/repositories").await.status, 501);
 }
 
 #[tokio::test]
@@ -124,7 +124,7 @@ async fn no_token_is_ever_told() {
     let secret = "s3cret-that-nobody-may-see";
     let answer = served.send("GET", POOLS, &[&basic(secret, secret)], "").await;
     assert!(!format!("{} {}", answer.headers, String::from_utf8_lossy(&answer.body)).contains(secret));
-    served.get("_apis/projects").await;
+    served.get("_apis/git/repositories").await;
     served.organization.remove();
     let mut told = 0;
     while let Ok(event) = served.events.try_recv() {

@@ -1,0 +1,318 @@
+//! `poolproof serve --state`: whatever was answered is there again, however the server ended.
+
+#[path = "serving/mod.rs"]
+mod serving;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use serde_json::{Value, json};
+use serving::{Client, Served, wait_for};
+
+/// How often the server is killed; `just full` has it killed more often.
+const KILLS: usize = 20;
+const KILLS_VARIABLE: &str = "POOLPROOF_KILLS";
+/// How many clients write at once.
+const CLIENTS: usize = 6;
+const AGENTS: &str = "_apis/distributedtask/pools/1/agents";
+const BUILDS: &str = "poolproof/_apis/build/builds";
+
+/// What the server has acknowledged.
+#[derive(Debug, Default)]
+struct Acknowledged {
+    /// Agents by their names. `None` if a removal was asked for and never answered.
+    agents: BTreeMap<String, Option<u64>>,
+    removed: Vec<String>,
+    builds: Vec<u64>,
+}
+
+fn agent(name: &str, padding: usize) -> String {
+    let capabilities = json!({ "Agent.OS": "Linux", "padding": "x".repeat(padding) });
+    json!({ "name": name, "version": "4.258.1", "systemCapabilities": capabilities }).to_string()
+}
+
+/// Registers, queues and removes until the server goes.
+fn write(client: &Client, round: usize, number: usize, known: &Mutex<Acknowledged>, answers: &AtomicUsize) {
+    for turn in 0.. {
+        let name = format!("agent-{round}-{number}-{turn}");
+        let Some(answer) = client.try_ask("POST", AGENTS, &agent(&name, 10)) else { return };
+        assert_eq!(answer.status, 200, "{answer:?}");
+        let id = answer.json()["id"].as_u64().expect("an id");
+        known.lock().expect("no panic").agents.insert(name.clone(), Some(id));
+        answers.fetch_add(1, Ordering::SeqCst);
+        let Some(answer) = client.try_ask("POST", BUILDS, r#"{"definition":{"name":"ci"}}"#) else { return };
+        assert_eq!(answer.status, 200, "{answer:?}");
+        known.lock().expect("no panic").builds.push(answer.json()["id"].as_u64().expect("an id"));
+        answers.fetch_add(1, Ordering::SeqCst);
+        if turn % 3 == 2 {
+            known.lock().expect("no panic").agents.insert(name.clone(), None);
+            let Some(answer) = client.try_ask("DELETE", &format!("{AGENTS}/{id}"), "") else { return };
+            assert!(answer.status < 300, "{answer:?}");
+            let mut known = known.lock().expect("no panic");
+            known.agents.remove(&name);
+            known.removed.push(name);
+            answers.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+}
+
+/// Everything that was acknowledged is as it was.
+fn check(client: &Client, known: &Acknowledged) {
+    let listed = client.ask("GET", AGENTS, "");
+    assert_eq!(listed.status, 200, "{listed:?}");
+    let listed = listed.json();
+    let there: BTreeMap<&str, u64> = listed["value"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|agent| (agent["name"].as_str().expect("a name"), agent["id"].as_u64().expect("an id")))
+        .collect();
+    for (name, id) in &known.agents {
+        if let Some(id) = id {
+            assert_eq!(there.get(name.as_str()), Some(id), "{name} was registered");
+        }
+    }
+    for name in &known.removed {
+        assert!(!there.contains_key(name.as_str()), "{name} was removed");
+    }
+    for build in &known.builds {
+        let answer = client.ask("GET", &format!("{BUILDS}/{build}"), "");
+        assert_eq!(answer.status, 200, "build {build} was queued: {answer:?}");
+    }
+}
+
+/// A new organisation with a definition that can be queued.
+fn prepare(client: &Client) {
+    assert_eq!(client.ask("POST", AGENTS, &agent("template", 0)).status, 200);
+    let definition = json!({ "name": "ci", "pool": "Default", "jobs": [{ "duration": "5m" }] });
+    assert_eq!(client.ask("POST", "_poolproof/definitions", &definition.to_string()).status, 200);
+}
+
+#[test]
+fn a_server_that_is_killed_under_load_loses_nothing_that_it_acknowledged() {
+    let kills = std::env::var(KILLS_VARIABLE).ok().and_then(|kills| kills.parse().ok()).unwrap_or(KILLS);
+    let folder = tempfile::tempdir().expect("a folder");
+    let state = folder.path().join("state");
+    // A short tail, so that kills come while snapshots are taken, too.
+    let arguments = |sync| ["--state-tail", "20000", "--state-sync", sync];
+    let known = Arc::new(Mutex::new(Acknowledged::default()));
+    let mut served = Served::start(&state, &arguments("process"));
+    prepare(&served.client());
+    for round in 0..kills {
+        let answers = Arc::new(AtomicUsize::new(0));
+        let clients: Vec<_> = (0..CLIENTS)
+            .map(|number| {
+                let (client, known, answers) = (served.client(), Arc::clone(&known), Arc::clone(&answers));
+                std::thread::spawn(move || write(&client, round, number, &known, &answers))
+            })
+            .collect();
+        // In the middle of it, each time elsewhere.
+        let enough = 10 + (round * 37) % 90;
+        wait_for("answers", || answers.load(Ordering::SeqCst) >= enough);
+        served.kill();
+        for client in clients {
+            client.join().expect("every answer was right");
+        }
+        // Every other time the disk has to have it.
+        served = Served::start(&state, &arguments(if round % 2 == 0 { "machine" } else { "process" }));
+        check(&served.client(), &known.lock().expect("no panic"));
+    }
+    let known = known.lock().expect("no panic");
+    assert!(known.builds.len() >= kills * 2 && !known.removed.is_empty(), "{known:?}");
+    let number = |name: &str| name.strip_prefix("journal-").and_then(|number| number.parse::<u64>().ok());
+    let journals: Vec<u64> = names(&state).iter().filter_map(|name| number(name)).collect();
+    assert!(matches!(journals[..], [number] if number > 0), "one journal, and it began anew: {journals:?}");
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).expect("a folder");
+    entries.map(|entry| entry.expect("an entry").file_name().into_string().expect("a name")).collect()
+}
+
+#[test]
+fn a_torn_record_is_cut_off_and_a_damaged_journal_is_refused() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let state = folder.path().join("state");
+    let mut served = Served::start(&state, &[]);
+    prepare(&served.client());
+    served.kill();
+    let journal = state.join("journal-00000000");
+    let whole = std::fs::read(&journal).expect("the journal");
+    let mut torn = whole.clone();
+    torn.extend_from_slice(&whole[whole.len() - 40..whole.len() - 30]);
+    std::fs::write(&journal, &torn).expect("written");
+    let mut served = Served::start(&state, &[]);
+    let agents = served.client().ask("GET", AGENTS, "").json();
+    assert_eq!(agents["value"][0]["name"], "template", "{agents}");
+    served.kill();
+    assert_eq!(std::fs::read(&journal).expect("the journal"), whole, "it was cut off");
+
+    let mut damaged = whole.clone();
+    damaged[60] ^= 1;
+    std::fs::write(&journal, &damaged).expect("written");
+    let said = refused(&state, &[], 3);
+    assert!(said.contains("damaged from byte 16") && said.contains("move it away"), "{said}");
+}
+
+/// What a server says that does not start.
+fn refused(state: &Path, more: &[&str], code: i32) -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_poolproof"))
+        .arg("serve")
+        .arg("--state")
+        .arg(state)
+        .args(more)
+        .output()
+        .expect("the binary runs");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(code), "{said}");
+    said
+}
+
+#[test]
+fn a_state_is_for_one_server_at_a_time_and_for_the_settings_it_began_with() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let state = folder.path().join("state");
+    let mut served = Served::start(&state, &[]);
+    let (url, token) = (served.url.clone(), served.token.clone());
+    let said = refused(&state, &[], 2);
+    assert!(said.contains(&format!("process {}", served.id())) && said.contains("in use"), "{said}");
+    served.kill();
+
+    let said = refused(&state, &["--parallel-jobs", "3"], 2);
+    assert!(said.contains("parallel_jobs") && said.contains("move the folder away"), "{said}");
+    let said = refused(&state, &["--pool", "other"], 2);
+    assert!(said.contains("pools") && said.contains("other"), "{said}");
+
+    let journal = state.join("journal-00000000");
+    let whole = std::fs::read(&journal).expect("the journal");
+    // The header with its checksums, as another version would have written it.
+    let version = env!("CARGO_PKG_VERSION");
+    let mut header: Value = serde_json::from_slice(&whole[28..28 + length(&whole)]).expect("a header");
+    assert_eq!(header["version"], version);
+    header["version"] = "0.0.9".into();
+    header["settings"] = json!({});
+    std::fs::write(&journal, framed(header.to_string().as_bytes())).expect("written");
+    let said = refused(&state, &[], 2);
+    assert!(said.contains("poolproof 0.0.9") && said.contains("move the folder away"), "{said}");
+
+    std::fs::write(&journal, whole).expect("written");
+    let again = Served::start(&state, &[]);
+    assert_eq!(again.token, token, "a state keeps the token that was made for it");
+    assert_ne!(again.url, url, "the port is another one, which is no setting");
+}
+
+fn length(journal: &[u8]) -> usize {
+    u32::from_le_bytes([journal[16], journal[17], journal[18], journal[19]]) as usize
+}
+
+/// A journal of one frame.
+fn framed(payload: &[u8]) -> Vec<u8> {
+    let length = (payload.len() as u32).to_le_bytes();
+    let mut bytes = b"poolproof state\n".to_vec();
+    bytes.extend(length);
+    bytes.extend(crc32(&length).to_le_bytes());
+    bytes.extend(crc32(payload).to_le_bytes());
+    bytes.extend(payload);
+    bytes
+}
+
+/// CRC-32 as in ISO 3309, bit by bit.
+fn crc32(bytes: &[u8]) -> u32 {
+    !bytes.iter().fold(!0_u32, |sum, byte| {
+        (0..8).fold(sum ^ u32::from(*byte), |sum, _| (sum >> 1) ^ (0xedb8_8320 & (sum & 1).wrapping_neg()))
+    })
+}
+
+#[test]
+fn time_goes_on_and_never_back_when_a_server_is_started_again() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let state = folder.path().join("state");
+    // A session without polls lives for five minutes: here for 15 s.
+    let mut served = Served::start(&state, &["--speed", "20"]);
+    let client = served.client();
+    let id = client.ask("POST", AGENTS, &agent("a", 0)).json()["id"].clone();
+    let session = json!({ "ownerName": "pod", "agent": { "id": id } }).to_string();
+    assert_eq!(client.ask("POST", "_apis/distributedtask/pools/1/sessions", &session).status, 200);
+    let path = format!("{AGENTS}/{id}");
+    assert_eq!(client.ask("GET", &path, "").json()["status"], "online");
+    let created = client.ask("GET", &path, "").json()["createdOn"].clone();
+    served.kill();
+    let served = Served::start(&state, &["--speed", "20"]);
+    let client = served.client();
+    assert_eq!(client.ask("GET", &path, "").json()["createdOn"], created, "the date it happened on");
+    wait_for("the session's end", || client.ask("GET", &path, "").json()["status"] == "offline");
+}
+
+#[test]
+fn on_a_full_disk_calls_are_answered_503_and_nothing_acknowledged_is_lost() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let state = folder.path().join("state");
+    // Files of this process may not grow beyond 256 kB, which is told like a full disk.
+    let mut served = Served::start_under(
+        &["bash", "-c", "trap '' XFSZ; ulimit -S -f 256; exec \"$@\"", "limited"],
+        &state,
+        &[],
+    );
+    let client = served.client();
+    let mut acknowledged = Vec::new();
+    let full = loop {
+        let name = format!("agent-{}", acknowledged.len());
+        let answer = client.ask("POST", AGENTS, &agent(&name, 20_000));
+        if answer.status != 200 {
+            break answer;
+        }
+        acknowledged.push((name, answer.json()["id"].as_u64().expect("an id")));
+        assert!(acknowledged.len() < 100, "the disk is never full");
+    };
+    assert_eq!((full.status, &full.json()["typeKey"]), (503, &"VssServiceResponseException".into()));
+    assert!(acknowledged.len() > 5, "{acknowledged:?}");
+    // Nothing is told that could be lost, and nothing more is accepted.
+    assert_eq!(client.ask("GET", AGENTS, "").status, 503);
+    assert_eq!(client.ask("POST", AGENTS, &agent("small", 0)).status, 503);
+    // There is room again.
+    let raised = Command::new("prlimit")
+        .args(["--pid", &served.id().to_string(), "--fsize=unlimited"])
+        .status()
+        .expect("prlimit is part of every Linux");
+    assert!(raised.success());
+    wait_for("an answer", || client.ask("GET", AGENTS, "").status == 200);
+    let answer = client.ask("POST", AGENTS, &agent("late", 0));
+    assert_eq!(answer.status, 200, "{answer:?}");
+    acknowledged.push(("late".to_owned(), answer.json()["id"].as_u64().expect("an id")));
+    served.kill();
+    let served = Served::start(&state, &[]);
+    let agents: Acknowledged = Acknowledged {
+        agents: acknowledged.into_iter().map(|(name, id)| (name, Some(id))).collect(),
+        removed: vec!["small".to_owned()],
+        ..Acknowledged::default()
+    };
+    check(&served.client(), &agents);
+}
+
+#[test]
+fn a_poll_that_was_held_is_taken_up_again() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let state = folder.path().join("state");
+    let mut served = Served::start(&state, &[]);
+    let client = served.client();
+    prepare(&client);
+    let session = json!({ "ownerName": "pod", "agent": { "id": 1 } }).to_string();
+    let session = client.ask("POST", "_apis/distributedtask/pools/1/sessions", &session).json();
+    let session = session["sessionId"].as_str().expect("a session").to_owned();
+    let poll = format!("_apis/distributedtask/pools/1/messages?sessionId={session}");
+    let held = {
+        let (client, poll) = (served.client(), poll.clone());
+        std::thread::spawn(move || client.try_ask("GET", &poll, ""))
+    };
+    assert_eq!(client.ask("POST", BUILDS, r#"{"definition":{"name":"ci"}}"#).status, 200);
+    let seen = held.join().expect("no panic").expect("the job comes before the kill");
+    served.kill();
+    let served = Served::start(&state, &[]);
+    // The message was never deleted, so it comes again, the same.
+    let again = served.client().ask("GET", &poll, "");
+    assert_eq!((again.status, again.json()["messageId"].clone()), (200, seen.json()["messageId"].clone()));
+    assert_eq!(again.json()["messageType"], "PipelineAgentJobRequest");
+}
