@@ -41,7 +41,7 @@ use azure_devops::agent::Output;
 use azure_devops::{Answer, Effects, Refusal, Service, WaiterId};
 use controllers::{NodeId, PodId, PodReport, Uid};
 use kubelet::{Images, Input};
-use model::fault::{Route, ServiceAnswer};
+use model::fault::{CalledBy, Route, ServiceAnswer};
 use model::stream::Numbered;
 use model::{Event, Instant, Millis, MillisRange};
 
@@ -116,8 +116,13 @@ pub struct Out {
 
 /// How the service's answers to agents are spoilt at the moment.
 pub trait Faults {
-    /// What happens to a request on that route now; nothing if all is well.
-    fn intercept(&self, now: Instant, route: Route) -> Option<FaultAnswer>;
+    /// What happens to a request of that program on that route now; nothing if all is well.
+    fn intercept(&mut self, now: Instant, route: Route, caller: CalledBy) -> Option<FaultAnswer>;
+
+    /// What decides about messages and locks, if any fault is on.
+    fn on(&mut self) -> Option<&mut azure_devops::faults::Faults> {
+        None
+    }
 }
 
 /// What happens to a request instead of being answered at once.
@@ -128,6 +133,8 @@ pub struct FaultAnswer {
     pub answer: Option<ServiceAnswer>,
     /// How much later the answer comes.
     pub delay: Millis,
+    /// How much later for each row of a list.
+    pub delay_per_row: Millis,
 }
 
 /// A service without faults.
@@ -135,7 +142,7 @@ pub struct FaultAnswer {
 pub struct NoFaults;
 
 impl Faults for NoFaults {
-    fn intercept(&self, _now: Instant, _route: Route) -> Option<FaultAnswer> {
+    fn intercept(&mut self, _now: Instant, _route: Route, _caller: CalledBy) -> Option<FaultAnswer> {
         None
     }
 }
@@ -145,7 +152,7 @@ pub struct Around<'a> {
     /// The agents' organisation.
     pub service: &'a mut Service,
     /// Its faults.
-    pub faults: &'a dyn Faults,
+    pub faults: &'a mut dyn Faults,
     /// What comes of the step.
     pub out: &'a mut Out,
 }
@@ -180,6 +187,7 @@ pub struct Nodes {
     actions: Vec<kubelet::Action>,
     outputs: Vec<Output>,
     effects: Effects,
+    calls: u64,
 }
 
 /// What is drawn for each pod, start and agent.
@@ -216,6 +224,7 @@ impl Nodes {
             actions: Vec::new(),
             outputs: Vec::new(),
             effects: Effects::default(),
+            calls: 0,
         }
     }
 
@@ -311,8 +320,14 @@ impl Nodes {
         answer: Result<Answer, Refusal>,
         around: &mut Around<'_>,
     ) {
-        self.poll_answered(now, waiter, answer, around.service);
+        self.poll_answered(now, waiter, answer, around);
         self.finish_step(now, around);
+    }
+
+    /// How many calls the agents have made to the service.
+    #[must_use]
+    pub fn calls(&self) -> u64 {
+        self.calls
     }
 
     /// What the agent in a pod is at.

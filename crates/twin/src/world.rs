@@ -150,7 +150,7 @@ impl World<'_> {
             Task::Pod(pod) => {
                 let wake = Wake { at: self.now, pod };
                 let mut around =
-                    Around { service: &mut self.service, faults: &self.faults, out: &mut self.out };
+                    Around { service: &mut self.service, faults: &mut self.faults, out: &mut self.out };
                 self.nodes.wake(self.now, wake, &mut around);
             }
             Task::Build(build) => self.queue_build(build),
@@ -261,7 +261,7 @@ impl World<'_> {
         for fact in self.effects.facts.drain(..) {
             self.log.tell(self.now, Source::Service, || fact);
         }
-        let mut around = Around { service: &mut self.service, faults: &self.faults, out: &mut self.out };
+        let mut around = Around { service: &mut self.service, faults: &mut self.faults, out: &mut self.out };
         for (waiter, answer) in self.effects.answered.drain(..) {
             self.nodes.answered(self.now, waiter, answer, &mut around);
         }
@@ -270,6 +270,8 @@ impl World<'_> {
     fn ended(self) -> Ended {
         let outcome = self.outcome.unwrap_or(Outcome::Failed);
         let length: Millis = self.now.since(Instant::START);
-        Ended { events: self.log.events, outcome, statistics: Statistics { length, ..self.statistics } }
+        let (calls, steps) = (self.nodes.calls(), self.cluster.steps());
+        let statistics = Statistics { calls, steps, length, ..self.statistics };
+        Ended { events: self.log.events, outcome, statistics }
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use model::event::{RunStarted, ScaleTarget, ScalerRow};
-use model::fault::{Fault, NamedAnswer, Route, ServiceAnswer};
+use model::fault::{CalledBy, Fault, NamedAnswer, Route, ServiceAnswer};
 use model::{Event, Fact, Instant, Millis};
 
 /// How far a log's times are off on a machine that is not too busy, in milliseconds of wall time: a fact is
@@ -197,7 +197,7 @@ impl<'a> Log<'a> {
     fn breaks(&self, fault: u32) -> bool {
         let fault = usize::try_from(fault).ok().and_then(|fault| self.started.scenario.faults.get(fault));
         let Some(Fault::Service(fault)) = fault else { return false };
-        matches!(fault.route, Route::All | Route::JobRequests)
+        fault.concerns(Route::JobRequests, CalledBy::Keda)
             && fault.answer == Some(ServiceAnswer::Named(NamedAnswer::Malformed))
     }
 

@@ -2,11 +2,13 @@
 
 use azure_devops::agent::{Answer, Call, CallId, Failure, FailureKind, Observation, Output};
 use azure_devops::agent::{SetupAnswer, SetupCall, SetupResult, SetupStep, direct};
+use azure_devops::faults::{Asked, Fate, Upset};
 use azure_devops::{AgentId, PoolId, Refusal, Reply, Service, WaiterId};
 use controllers::PodId;
 use kubelet::{Input, entrypoint};
-use model::fault::{NamedAnswer, Route, ServiceAnswer};
+use model::fault::{CalledBy, NamedAnswer, Route, ServiceAnswer, Shown};
 use model::{Event, Instant, Millis, Source};
+use uuid::Uuid;
 
 use super::life::{Access, Errand, ErrandState, Late, Life};
 use super::waiters::{Waiting, Who};
@@ -36,12 +38,13 @@ impl Nodes {
 
     /// Asks the service. What it brings about beside the reply goes to the log and into the queue.
     fn ask(&mut self, now: Instant, call: azure_devops::Call, around: &mut Around<'_>) -> Reply {
+        self.calls += 1;
         let mut effects = std::mem::take(&mut self.effects);
         let reply = around.service.handle_into(now, call, &mut effects);
         let event = |fact| Event { at: now, by: Source::Service, fact };
         around.out.facts.extend(effects.facts.drain(..).map(event));
         for (waiter, answer) in effects.answered.drain(..) {
-            self.poll_answered(now, waiter, answer, around.service);
+            self.poll_answered(now, waiter, answer, around);
         }
         self.effects = effects;
         reply
@@ -52,18 +55,62 @@ impl Nodes {
         now: Instant,
         waiter: WaiterId,
         answer: Result<azure_devops::Answer, Refusal>,
-        service: &Service,
+        around: &mut Around<'_>,
     ) {
-        let Some(Waiting { who, call, delay }) = self.waiters.remove(waiter) else { return };
+        let Some(Waiting { who, call, session, delay }) = self.waiters.remove(waiter) else { return };
         if self.life(who).is_none_or(|life| life.listener.is_none()) {
             // The client is gone. The message stays until it is deleted, so nothing is lost.
             return;
         }
         let answer = match answer {
-            Ok(answer) => Ok(direct::polled(service, &answer)),
+            Ok(answer) => {
+                let answer = self.on_its_way(now, session, answer, around);
+                Ok(direct::polled(around.service, &answer))
+            }
             Err(refusal) => Err(direct::failure(&refusal)),
         };
         self.deliver(now, who, call, answer, delay);
+    }
+
+    /// A poll's answer as it arrives: a message may get lost, or be sent again.
+    fn on_its_way(
+        &mut self,
+        now: Instant,
+        session: Uuid,
+        answer: azure_devops::Answer,
+        around: &mut Around<'_>,
+    ) -> azure_devops::Answer {
+        let azure_devops::Answer::Message(message) = &answer else { return answer };
+        let (message, id) = (*message, message.id);
+        let Some(on) = around.faults.on() else { return answer };
+        if on.message(&asked(now, Route::Messages), session, message) != Fate::Lost {
+            return answer;
+        }
+        self.ask(now, azure_devops::Call::Upset(Upset::LoseMessage { session, message: id }), around);
+        azure_devops::Answer::NoMessage
+    }
+
+    /// What faults do before a call is made: a message comes again, a lock is lost.
+    fn before_call(
+        &mut self,
+        now: Instant,
+        call: &azure_devops::Call,
+        around: &mut Around<'_>,
+    ) -> Option<azure_devops::Answer> {
+        let on = around.faults.on()?;
+        match call {
+            azure_devops::Call::Poll { session, after, .. } => {
+                return on.again(*session, *after).map(azure_devops::Answer::Message);
+            }
+            azure_devops::Call::CloseSession { session, .. } => on.session_ended(*session),
+            azure_devops::Call::RenewJobRequest { request, .. } => {
+                if on.loses_lock(&asked(now, Route::Locks)) {
+                    self.ask(now, azure_devops::Call::Upset(Upset::LoseLock(*request)), around);
+                }
+            }
+            _ => {}
+        }
+        None
     }
 
     fn deliver(
@@ -125,32 +172,59 @@ impl Nodes {
             Access::Refused => Err(direct::failure(&Refusal::Unauthorized)),
             Access::Unreachable => Err(unreachable()),
         };
-        let fault = around.faults.intercept(now, route(call));
+        let fault = around.faults.intercept(now, route(call), CalledBy::Agent);
         let delay = fault.map_or(Millis::ZERO, |fault| fault.delay);
         // A poll that the service answers in time needs no clock of its own.
         life.unanswered |= delay > Millis::ZERO;
-        let answer = match (made, fault.and_then(|fault| fault.answer)) {
+        let instead = fault.and_then(|fault| fault.answer).filter(|answer| !is_right(*answer));
+        let answer = match (made, instead) {
             (_, Some(ServiceAnswer::Named(NamedAnswer::Hang))) => {
                 life.unanswered = true;
                 return;
             }
-            (Ok(made), None | Some(ServiceAnswer::Named(NamedAnswer::Stale))) => {
-                match self.ask(now, made, around) {
-                    Reply::Held(waiter) => {
-                        self.waiters.insert(waiter, Waiting { who, call: id, delay });
+            (Ok(made), None) => {
+                let polls = match &made {
+                    azure_devops::Call::Poll { session, .. } => Some(*session),
+                    _ => None,
+                };
+                let reply = match self.before_call(now, &made, around) {
+                    Some(again) => return self.again(now, who, id, &again, delay, around.service),
+                    None => self.ask(now, made, around),
+                };
+                match (reply, polls) {
+                    (Reply::Held(waiter), session) => {
+                        let session = session.unwrap_or_default();
+                        self.waiters.insert(waiter, Waiting { who, call: id, session, delay });
                         return;
                     }
-                    Reply::Answer(answer) => direct::answer(around.service, call, Ok(answer)),
-                    Reply::Refused(refusal) => direct::answer(around.service, call, Err(refusal)),
+                    (Reply::Answer(answer), Some(session)) => {
+                        let answer = self.on_its_way(now, session, answer, around);
+                        direct::answer(around.service, call, Ok(answer))
+                    }
+                    (Reply::Answer(answer), None) => direct::answer(around.service, call, Ok(answer)),
+                    (Reply::Refused(refusal), _) => direct::answer(around.service, call, Err(refusal)),
                 }
             }
-            (Err(failure), None | Some(ServiceAnswer::Named(NamedAnswer::Stale))) => Err(failure),
+            (Err(failure), None) => Err(failure),
             (_, Some(instead)) => match failure_of(instead) {
                 Some(failure) => Err(failure),
                 None => unanswered(call),
             },
         };
         self.deliver(now, who, id, answer, delay);
+    }
+
+    /// A message that comes again.
+    fn again(
+        &mut self,
+        now: Instant,
+        who: Who,
+        call: CallId,
+        message: &azure_devops::Answer,
+        delay: Millis,
+        service: &Service,
+    ) {
+        self.deliver(now, who, call, Ok(direct::polled(service, message)), delay);
     }
 
     /// Goes on with a set-up as far as it gets.
@@ -218,11 +292,11 @@ impl Nodes {
             Access::Refused => Err(direct::failure(&Refusal::Unauthorized)),
             Access::Unreachable => Err(unreachable()),
         };
-        let FaultAnswer { answer: instead, delay } =
-            around.faults.intercept(now, setup_route(call)).unwrap_or(NO_FAULT);
-        let answer = match (made, instead) {
+        let FaultAnswer { answer: instead, mut delay, delay_per_row } =
+            around.faults.intercept(now, setup_route(call), CalledBy::Agent).unwrap_or(NO_FAULT);
+        let answer = match (made, instead.filter(|answer| !is_right(*answer))) {
             (_, Some(ServiceAnswer::Named(NamedAnswer::Hang))) => return None,
-            (Ok(made), None | Some(ServiceAnswer::Named(NamedAnswer::Stale))) => {
+            (Ok(made), None) => {
                 let answer = match self.ask(now, made, around) {
                     Reply::Answer(answer) => Ok(answer),
                     Reply::Refused(refusal) => Err(refusal),
@@ -230,13 +304,17 @@ impl Nodes {
                 };
                 direct::setup_answer(call, answer)
             }
-            (Err(failure), None | Some(ServiceAnswer::Named(NamedAnswer::Stale))) => Err(failure),
+            (Err(failure), None) => Err(failure),
             (_, Some(instead)) => match (failure_of(instead), call) {
                 (Some(failure), _) => Err(failure),
                 (None, SetupCall::RemoveAgent { .. }) => Ok(SetupAnswer::Done),
                 (None, _) => Err(direct::broken_answer()),
             },
         };
+        // It looks for a pool, or an agent, by its name: there is one row, or none.
+        if matches!(answer, Ok(SetupAnswer::Found(Some(_)))) {
+            delay += delay_per_row;
+        }
         if delay == Millis::ZERO {
             return Some(answer);
         }
@@ -252,7 +330,23 @@ impl Nodes {
     }
 }
 
-const NO_FAULT: FaultAnswer = FaultAnswer { answer: None, delay: Millis::ZERO };
+const NO_FAULT: FaultAnswer = FaultAnswer { answer: None, delay: Millis::ZERO, delay_per_row: Millis::ZERO };
+
+/// An agent's request, as faults tell requests apart: emulated agents show the personal access token all along.
+fn asked(now: Instant, route: Route) -> Asked {
+    let credential = Shown::PersonalAccessToken;
+    Asked { at: now, route: Some(route), caller: CalledBy::Agent, credential }
+}
+
+/// Whether an agent is answered as ever: what makes lists old or other makes no difference to one.
+pub(super) fn is_right(answer: ServiceAnswer) -> bool {
+    match answer {
+        ServiceAnswer::Status(_) => false,
+        ServiceAnswer::Named(named) => {
+            named.is_special() || matches!(named, NamedAnswer::Stale | NamedAnswer::Reordered)
+        }
+    }
+}
 
 fn unreachable() -> Failure {
     Failure::new(FailureKind::Unreachable, "Connection refused")
@@ -263,12 +357,18 @@ fn failure_of(instead: ServiceAnswer) -> Option<Failure> {
     match instead {
         ServiceAnswer::Status(status) => direct::failure_of_status(status),
         ServiceAnswer::Named(NamedAnswer::SignInPage) => direct::failure_of_status(SIGN_IN_STATUS),
+        ServiceAnswer::Named(NamedAnswer::Redirect) => direct::failure_of_status(REDIRECT_STATUS),
+        ServiceAnswer::Named(NamedAnswer::TokenExpired) => direct::failure_of_status(EXPIRED_STATUS),
         ServiceAnswer::Named(_) => None,
     }
 }
 
 /// The status of a sign-in page.
 const SIGN_IN_STATUS: u16 = 203;
+/// The status of the way there.
+const REDIRECT_STATUS: u16 = 302;
+/// The status of an answer to an expired token.
+const EXPIRED_STATUS: u16 = 401;
 
 /// What a listener reads in a success that means nothing: calls that want no answer are content.
 fn unanswered(call: &Call) -> Result<Answer, Failure> {
@@ -280,12 +380,12 @@ fn unanswered(call: &Call) -> Result<Answer, Failure> {
     }
 }
 
-/// Locks and the ends of jobs have no route that a fault could name.
 fn route(call: &Call) -> Route {
     match call {
         Call::OpenSession | Call::CloseSession { .. } => Route::Sessions,
         Call::Poll { .. } | Call::KeepAlive { .. } | Call::DeleteMessage { .. } => Route::Messages,
-        Call::Renew { .. } | Call::Complete(_) => Route::All,
+        Call::Renew { .. } => Route::Locks,
+        Call::Complete(_) => Route::Plans,
     }
 }
 

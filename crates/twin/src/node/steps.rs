@@ -7,12 +7,12 @@ use azure_devops::agent::{Listener, Settings as ListenerSettings, Setup, SetupSt
 use controllers::PodId;
 use kubelet::entrypoint::{self, Package};
 use kubelet::{Action, Input, Pod, Sight};
-use model::fault::{NamedAnswer, Route, ServiceAnswer};
+use model::fault::{CalledBy, NamedAnswer, Route, ServiceAnswer};
 use model::stream::stream;
 use model::{Event, Fact, Instant, Millis, Source};
 use rand_chacha::rand_core::Rng;
 
-use super::calls::Step;
+use super::calls::{Step, is_right};
 use super::life::{Errand, ErrandState, Late, Life, setup_seed};
 use super::pod::PodOnNode;
 use super::waiters::Who;
@@ -206,12 +206,15 @@ impl Nodes {
     }
 
     fn look_up(&mut self, now: Instant, who: Who, around: &mut Around<'_>) {
-        let fault = around.faults.intercept(now, Route::All);
+        let fault = around.faults.intercept(now, Route::Packages, CalledBy::Other);
         let Some(life) = self.life(who) else { return };
         let package = match fault.and_then(|fault| fault.answer) {
             Some(ServiceAnswer::Named(NamedAnswer::Hang)) => return,
-            None | Some(ServiceAnswer::Named(NamedAnswer::Stale)) => life.package(around.service),
-            Some(ServiceAnswer::Status(_)) => Package::NotOffered,
+            Some(ServiceAnswer::Status(_) | ServiceAnswer::Named(NamedAnswer::TokenExpired)) => {
+                Package::NotOffered
+            }
+            None => life.package(around.service),
+            Some(answer) if is_right(answer) => life.package(around.service),
             Some(ServiceAnswer::Named(_)) => {
                 Package::Unreadable
             }

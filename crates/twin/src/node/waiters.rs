@@ -6,6 +6,7 @@ use azure_devops::WaiterId;
 use azure_devops::agent::CallId;
 use controllers::PodId;
 use model::Millis;
+use uuid::Uuid;
 
 /// An agent: which start of which container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,6 +21,7 @@ pub(super) struct Who {
 pub(super) struct Waiting {
     pub(super) who: Who,
     pub(super) call: CallId,
+    pub(super) session: Uuid,
     /// How much later than the service says its answer comes.
     pub(super) delay: Millis,
 }

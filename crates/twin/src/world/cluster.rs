@@ -15,7 +15,8 @@ impl World<'_> {
         }
         let mut actions = std::mem::take(&mut self.cluster_actions);
         for action in actions.drain(..) {
-            let mut around = Around { service: &mut self.service, faults: &self.faults, out: &mut self.out };
+            let mut around =
+                Around { service: &mut self.service, faults: &mut self.faults, out: &mut self.out };
             match action {
                 Action::StartPod { pod: id, node } => {
                     let Some(pod) = self.cluster.pod(id) else { continue };

@@ -5,11 +5,12 @@
 
 use std::collections::BTreeMap;
 
-use azure_devops::{Call, JobRequestQuery, PoolId, Reply, Row, Secret};
+use azure_devops::faults::FaultId;
+use azure_devops::{BadToken, Call, JobRequestQuery, PoolId, Reply, Row, Secret};
 use keda::scaler::{Answer, Authentication, CallId, Failure, PoolReference, Request};
 use model::event::{RequestForm, ScalerRow};
-use model::fault::{NamedAnswer, Route, ServiceAnswer};
-use model::{Fact, Instant};
+use model::fault::{CalledBy, NamedAnswer, Route, ServiceAnswer};
+use model::{Fact, Instant, Millis};
 
 use super::faults::{Before, status};
 use super::{Task, World};
@@ -34,7 +35,7 @@ pub(super) struct Pending {
 struct Waiting {
     request: Request,
     asked: Instant,
-    instead: Option<ServiceAnswer>,
+    instead: Option<(FaultId, ServiceAnswer)>,
 }
 
 /// A row of the service's, as KEDA reads it.
@@ -62,13 +63,16 @@ impl World<'_> {
             self.pending.read = Some(request);
         }
         if !self.faults.is_empty() {
-            use crate::node::Faults as _;
             let route = if request.form().is_some() { Route::JobRequests } else { Route::Pools };
-            if let Some(fault) = self.faults.intercept(self.now, route) {
-                let waiting = Waiting { request, asked: self.now, instead: fault.answer };
+            if let Some(effect) = self.faults.effect(self.now, route, CalledBy::Keda) {
+                let waiting = Waiting { request, asked: self.now, instead: effect.answer };
                 self.pending.waiting.insert(call, waiting);
-                if fault.answer != Some(ServiceAnswer::Named(NamedAnswer::Hang)) {
-                    self.queue.push(self.now + fault.delay, Task::Answer(call));
+                let hangs = effect
+                    .answer
+                    .is_some_and(|(_, answer)| answer == ServiceAnswer::Named(NamedAnswer::Hang));
+                if !hangs {
+                    let delay = effect.delay + self.delay_of_rows(request, effect.delay_per_row);
+                    self.queue.push(self.now + delay, Task::Answer(call));
                 }
                 return;
             }
@@ -89,8 +93,8 @@ impl World<'_> {
         let Some(Waiting { request, asked, instead }) = self.pending.waiting.remove(&call) else { return };
         let answer = match instead {
             None => self.answer(call, request, asked),
-            Some(instead) => {
-                let (answer, rows) = self.spoilt(call, request, instead);
+            Some((fault, instead)) => {
+                let (answer, rows) = self.spoilt(call, request, fault, instead);
                 self.tell_read(request, asked, status(instead).unwrap_or(NO_ANSWER), rows);
                 answer
             }
@@ -98,22 +102,59 @@ impl World<'_> {
         self.operator_answered(call, answer);
     }
 
-    fn spoilt(&mut self, call: CallId, request: Request, instead: ServiceAnswer) -> (Answer, Vec<ScalerRow>) {
-        match instead {
-            ServiceAnswer::Status(status) => (Answer::Failure(Failure::Status(status)), Vec::new()),
-            ServiceAnswer::Named(NamedAnswer::Stale) => match self.faults.before().cloned() {
-                Some(Before { count, rows }) if request.form().is_some() => (Answer::Count(count), rows),
-                _ => (self.right_answer(call, request).0, Vec::new()),
+    /// How much later a list is answered for its rows.
+    fn delay_of_rows(&mut self, request: Request, delay_per_row: Millis) -> Millis {
+        if delay_per_row == Millis::ZERO {
+            return Millis::ZERO;
+        }
+        self.service_is_current();
+        let rows = match list_of(request, false) {
+            Some(list) => match self.call(list) {
+                Reply::Answer(azure_devops::Answer::JobRequests(list)) => list.rows.len(),
+                _ => 0,
             },
-            ServiceAnswer::Named(_) => (Answer::Failure(Failure::Malformed), Vec::new()),
+            // A pool by its name, or id.
+            None => 1,
+        };
+        Millis(delay_per_row.0.saturating_mul(u64::try_from(rows).unwrap_or(u64::MAX)))
+    }
+
+    fn spoilt(
+        &mut self,
+        call: CallId,
+        request: Request,
+        fault: FaultId,
+        instead: ServiceAnswer,
+    ) -> (Answer, Vec<ScalerRow>) {
+        let failure = |failure| (Answer::Failure(failure), Vec::new());
+        let named = match instead {
+            ServiceAnswer::Status(status) => return failure(Failure::Status(status)),
+            ServiceAnswer::Named(named) => named,
+        };
+        match named {
+            NamedAnswer::Stale => match self.faults.before(fault).cloned() {
+                Some(Before { count, rows }) if request.form().is_some() => (Answer::Count(count), rows),
+                _ => (self.right_answer(call, request, false).0, Vec::new()),
+            },
+            NamedAnswer::Reordered => {
+                self.service_is_current();
+                let (answer, status) = self.right_answer(call, request, true);
+                let rows =
+                    if self.log.wanted && status == 200 { self.rows(request, true) } else { Vec::new() };
+                (answer, rows)
+            }
+            NamedAnswer::TokenExpired => failure(Failure::Status(401)),
+            NamedAnswer::WithoutList => (without_list(request), Vec::new()),
+            // A client that follows the redirect ends at the sign-in page, too.
+            _ => failure(Failure::Malformed),
         }
     }
 
     /// What the service answers, told to the log.
     fn answer(&mut self, call: CallId, request: Request, asked: Instant) -> Answer {
         self.service_is_current();
-        let (answer, status) = self.right_answer(call, request);
-        let rows = if self.log.wanted && status == 200 { self.rows(request) } else { Vec::new() };
+        let (answer, status) = self.right_answer(call, request, false);
+        let rows = if self.log.wanted && status == 200 { self.rows(request, false) } else { Vec::new() };
         self.tell_read(request, asked, status, rows);
         answer
     }
@@ -127,7 +168,7 @@ impl World<'_> {
     }
 
     /// What the service answers, and with which status.
-    fn right_answer(&mut self, call: CallId, request: Request) -> (Answer, u16) {
+    fn right_answer(&mut self, call: CallId, request: Request, reversed: bool) -> (Answer, u16) {
         let Some(settings) = self.operator.settings_of(call) else {
             return (Answer::Failure(Failure::Cancelled), NO_ANSWER);
         };
@@ -139,7 +180,12 @@ impl World<'_> {
             _ => None,
         };
         if self.service.authorize(token.as_ref()).is_err() {
-            return (Answer::Failure(Failure::Status(401)), 401);
+            // KEDA asks for no challenge, and follows redirects: to a page that it cannot read.
+            return match self.service.settings().switches.bad_token {
+                BadToken::Unauthorized => (Answer::Failure(Failure::Status(401)), 401),
+                BadToken::Redirect => (Answer::Failure(Failure::Malformed), 302),
+                BadToken::SignInPage => (Answer::Failure(Failure::Malformed), 203),
+            };
         }
         match request {
             Request::PoolByName => {
@@ -157,7 +203,7 @@ impl World<'_> {
                 let Ok(pool) = u64::try_from(pool) else {
                     return (Answer::Failure(Failure::Status(404)), 404);
                 };
-                let query = query(request);
+                let query = query(request, reversed);
                 let rules = &self.operator.rules().scaler;
                 let rows = self.service.unfinished_rows(PoolId(pool), &query).map(Read);
                 (Answer::Count(keda::scaler::count(rules, settings, rows)), 200)
@@ -187,13 +233,9 @@ impl World<'_> {
     }
 
     /// The rows of the answer, for the log.
-    fn rows(&mut self, request: Request) -> Vec<ScalerRow> {
-        let (Request::Top { pool, .. } | Request::All { pool } | Request::Unfinished { pool }) = request
-        else {
-            return Vec::new();
-        };
-        let Ok(pool) = u64::try_from(pool) else { return Vec::new() };
-        match self.call(Call::ListJobRequests { pool: PoolId(pool), query: query(request) }) {
+    fn rows(&mut self, request: Request, reversed: bool) -> Vec<ScalerRow> {
+        let Some(list) = list_of(request, reversed) else { return Vec::new() };
+        match self.call(list) {
             Reply::Answer(azure_devops::Answer::JobRequests(list)) => self.service.scaler_rows(&list),
             _ => Vec::new(),
         }
@@ -208,10 +250,10 @@ impl World<'_> {
             return;
         };
         let pool = PoolId(u64::try_from(pool).unwrap_or_default());
-        let query = query(request);
+        let query = query(request, false);
         let rows = self.service.unfinished_rows(pool, &query).map(Read);
         let count = keda::scaler::count(&self.operator.rules().scaler, &settings, rows);
-        let rows = if self.log.wanted { self.rows(request) } else { Vec::new() };
+        let rows = if self.log.wanted { self.rows(request, false) } else { Vec::new() };
         self.faults.remember(fault, Before { count, rows });
     }
 
@@ -245,9 +287,28 @@ impl World<'_> {
     }
 }
 
+/// The list that a read asks for, if it asks for one.
+fn list_of(request: Request, reversed: bool) -> Option<Call> {
+    let (Request::Top { pool, .. } | Request::All { pool } | Request::Unfinished { pool }) = request else {
+        return None;
+    };
+    let pool = PoolId(u64::try_from(pool).ok()?);
+    Some(Call::ListJobRequests { pool, query: query(request, reversed) })
+}
+
+/// What KEDA reads in a success that has neither a list nor an id in it: Go leaves them empty.
+/// Source: kedacore/keda pkg/scalers/azure_pipelines_scaler.go, `JobRequests`, `poolIDResponse`.
+fn without_list(request: Request) -> Answer {
+    match request {
+        Request::PoolByName => Answer::Failure(Failure::NoSuchPool),
+        Request::PoolById { .. } => Answer::Pool(0),
+        Request::Top { .. } | Request::All { .. } | Request::Unfinished { .. } => Answer::Count(0),
+    }
+}
+
 /// A read as the service takes it.
-fn query(request: Request) -> JobRequestQuery {
-    let mut query = JobRequestQuery::default();
+fn query(request: Request, reversed: bool) -> JobRequestQuery {
+    let mut query = JobRequestQuery { reversed, ..JobRequestQuery::default() };
     match request {
         Request::Top { rows, .. } => query.top = Some(u32::try_from(rows).unwrap_or(u32::MAX)),
         Request::Unfinished { .. } => query.completed = Some(0),

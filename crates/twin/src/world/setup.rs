@@ -32,6 +32,9 @@ impl<'r> World<'r> {
         let objects = Objects::read(request.documents, &around)?;
         let operator = Operator::new(&objects, request.keda, request.kubernetes, namespace, request.seed)?;
         check_upgrades(request)?;
+        if let Some(sentence) = super::faults::not_modelled(scenario) {
+            return Err(TwinError::Manifest(format!("the twin does not model {sentence}")));
+        }
         super::edits::check(request, &objects, namespace)?;
         let wanted = request.log.is_some();
         let organization = azure_devops::Settings::new(
@@ -62,7 +65,7 @@ impl<'r> World<'r> {
             statistics: Statistics::default(),
             log: Log::new(wanted),
             service,
-            faults: ServiceFaults::default(),
+            faults: ServiceFaults::new(request.seed),
             nodes,
             out: Out { wants_facts: wanted, ..Out::default() },
             effects: azure_devops::Effects::default(),

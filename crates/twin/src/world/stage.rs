@@ -3,7 +3,7 @@
 //! The same course as a real run's (`runner::run`): what is waited for is what a
 //! watcher of the log could see.
 
-use azure_devops::{Call, Reply};
+use azure_devops::{BuildCall, Call, Reply};
 use controllers::Propagation;
 use model::event::Outcome;
 use model::scenario::Until;
@@ -169,7 +169,7 @@ impl World<'_> {
         self.log.run(self.now, || Fact::RunReady {});
         for definition in self.request.definitions {
             // What cannot be defined cannot be queued, and that is told.
-            let _ = self.call(Call::Define(definition.clone()));
+            let _ = self.call(Call::Build(BuildCall::define(definition.clone())));
         }
         self.align();
         if let Some((at, _)) = self.request.builds.first() {
@@ -200,9 +200,10 @@ impl World<'_> {
         let at = usize::try_from(number).unwrap_or(usize::MAX);
         let Some((moment, definition)) = self.request.builds.get(at) else { return };
         let definition = &self.request.definitions[*definition];
-        let reply = self.call(Call::QueueBuild(azure_devops::DefinitionRef::Name(definition.name.clone())));
+        let reply = self
+            .call(Call::Build(BuildCall::queue(azure_devops::DefinitionRef::Name(definition.name.clone()))));
         if matches!(reply, Reply::Answer(_)) {
-            self.statistics.jobs += definition.jobs.len() as u64;
+            self.statistics.jobs += definition.jobs().count() as u64;
         }
         match self.request.builds.get(at + 1) {
             Some((next, _)) => {

@@ -1,5 +1,7 @@
 //! What the scenario wants to go wrong, and what it wants changed in mid-run.
 
+use azure_devops::Call;
+use azure_devops::faults::Upset;
 use controllers::NodeId;
 use model::fault::{Fault, NO_POD_FITS, NamedAnswer, PodFault, Program, ServiceAnswer, WhichPod};
 use model::{Fact, Millis};
@@ -37,7 +39,11 @@ impl World<'_> {
                 if fault.answer == Some(ServiceAnswer::Named(NamedAnswer::Stale)) {
                     self.remember_answers(number);
                 }
+                let changes_jobs = fault.parallel_jobs.is_some();
                 self.faults.begin(number, fault);
+                if changes_jobs {
+                    self.change_parallel_jobs();
+                }
             }
             Fault::Restart(restart) => self.restart(restart.what),
             Fault::PodKill(fault) => self.kill(&fault),
@@ -59,7 +65,12 @@ impl World<'_> {
     pub(super) fn end_fault(&mut self, number: u32) {
         let Some(fault) = self.fault(number).filter(|_| self.faults_begun.contains(&number)) else { return };
         match fault {
-            Fault::Service(_) => self.faults.end(number),
+            Fault::Service(fault) => {
+                self.faults.end(number);
+                if fault.parallel_jobs.is_some() {
+                    self.change_parallel_jobs();
+                }
+            }
             Fault::NodeLoss(loss) => {
                 let node = NodeId(loss.node - 1);
                 self.nodes.return_node(self.now, node);
@@ -68,6 +79,12 @@ impl World<'_> {
             _ => return,
         }
         self.log.run(self.now, || Fact::FaultOff { fault: number });
+    }
+
+    fn change_parallel_jobs(&mut self) {
+        let own = self.request.scenario.organization.parallel_jobs;
+        let parallel_jobs = self.faults.parallel_jobs().unwrap_or(own);
+        self.call(Call::Upset(Upset::ParallelJobs(parallel_jobs)));
     }
 
     fn fault(&self, number: u32) -> Option<Fault> {
@@ -103,7 +120,7 @@ impl World<'_> {
 
     fn kill(&mut self, fault: &PodFault) {
         let Some(pod) = self.pod_that_fits(fault.pod) else { return };
-        let mut around = Around { service: &mut self.service, faults: &self.faults, out: &mut self.out };
+        let mut around = Around { service: &mut self.service, faults: &mut self.faults, out: &mut self.out };
         self.nodes.kill(self.now, pod, &mut around);
     }
 

@@ -99,17 +99,13 @@ fn plan(scenario: &Scenario) -> Result<(Vec<Definition>, Builds), String> {
         }
         let demands: Vec<Demand> =
             burst.demands.iter().map(|demand| demand.parse().map_err(debug)).collect::<Result<_, _>>()?;
-        let job = |number| JobTemplate {
-            name: format!("job-{number}"),
-            demands: demands.clone(),
-            duration: burst.duration.least,
-        };
-        definitions.push(Definition {
-            name: format!("burst-{}", at + 1),
-            project: "poolproof".to_owned(),
-            pool: pool.clone(),
-            jobs: (1..=burst.jobs).map(job).collect(),
-        });
+        let job = |number| JobTemplate::new(format!("job-{number}"), demands.clone(), burst.duration.least);
+        definitions.push(Definition::flat(
+            format!("burst-{}", at + 1),
+            "poolproof",
+            pool.clone(),
+            (1..=burst.jobs).map(job).collect(),
+        ));
         let every = burst.every.unwrap_or_default();
         for time in 0..burst.times {
             let moment = Millis(burst.at.0 + every.0 * u64::from(time));

@@ -1,6 +1,6 @@
 //! Random scenarios, run and checked: shared by the test of the invariants and the long run of them.
 
-mod case;
+pub(crate) mod case;
 mod invariants;
 mod jobs;
 mod pods;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use azure_devops::{
-    BuildId, Call, Definition, DefinitionRef, JobTemplate, Reply, Secret, Service,
+    BuildCall, BuildId, Call, Definition, DefinitionRef, JobTemplate, Reply, Secret, Service,
     Settings as ServiceSettings,
 };
 use controllers::{NodeId, Phase, PodId, PodReport, Uid};
@@ -75,6 +75,7 @@ fn service(seed: u64) -> Service {
         assign_delay: MillisRange { least: Millis(500), most: Millis(3000) },
         job_lock: Millis::minutes(10),
         session_expiry: Millis::minutes(5),
+        quirks: model::quirks::Quirks::default(),
         pools: vec![Pool { name: POOL.to_owned(), id: 7, agents: vec![placeholder] }],
     };
     Service::new(ServiceSettings::new("acme", URL, Secret::new("pat"), seed, EPOCH, &organization))
@@ -105,7 +106,7 @@ impl Bench {
     }
 
     fn step(&mut self, step: impl FnOnce(&mut Nodes, Instant, &mut Around<'_>)) {
-        let mut around = Around { service: &mut self.service, faults: &*self.faults, out: &mut self.out };
+        let mut around = Around { service: &mut self.service, faults: &mut *self.faults, out: &mut self.out };
         step(&mut self.nodes, self.now, &mut around);
         self.queue.extend(self.out.wakes.drain(..).map(Reverse));
         for change in self.out.changes.drain(..) {
@@ -201,19 +202,16 @@ impl Bench {
 
     /// Queues a build of so many jobs.
     pub(super) fn build(&mut self, jobs: usize, duration: Millis) -> Option<BuildId> {
-        let job = |number: usize| JobTemplate {
-            name: format!("Job {number}"),
-            demands: vec!["JAVA -equals 17".parse().expect("a demand")],
-            duration,
+        let job = |number: usize| {
+            JobTemplate::new(
+                format!("Job {number}"),
+                vec!["JAVA -equals 17".parse().expect("a demand")],
+                duration,
+            )
         };
-        let definition = Definition {
-            name: "ci".to_owned(),
-            project: "project".to_owned(),
-            pool: POOL.to_owned(),
-            jobs: (0..jobs).map(job).collect(),
-        };
-        self.call(Call::Define(definition));
-        match self.call(Call::QueueBuild(DefinitionRef::Name("ci".to_owned()))) {
+        let definition = Definition::flat("ci", "project", POOL.to_owned(), (0..jobs).map(job).collect());
+        self.call(Call::Build(BuildCall::define(definition)));
+        match self.call(Call::Build(BuildCall::queue(DefinitionRef::Name("ci".to_owned())))) {
             Reply::Answer(azure_devops::Answer::Build(build)) => Some(build),
             _ => None,
         }

@@ -1,7 +1,7 @@
 //! Agents of a service that has its faults.
 
 use model::event::JobResult;
-use model::fault::{NamedAnswer, Route, ServiceAnswer};
+use model::fault::{CalledBy, NamedAnswer, Route, ServiceAnswer};
 use model::{Fact, Instant, Millis};
 
 use super::bench::{Bench, manifest, template};
@@ -16,7 +16,7 @@ struct Fault {
 }
 
 impl Faults for Fault {
-    fn intercept(&self, now: Instant, route: Route) -> Option<FaultAnswer> {
+    fn intercept(&mut self, now: Instant, route: Route, _caller: CalledBy) -> Option<FaultAnswer> {
         let meant = self.route == Route::All || self.route == route;
         (meant && self.from <= now && now < self.to).then_some(self.answer)
     }
@@ -24,7 +24,8 @@ impl Faults for Fault {
 
 fn fault(seconds: (u64, u64), route: Route, answer: Option<ServiceAnswer>, delay: Millis) -> Box<Fault> {
     let at = |seconds: u64| Instant::START + Millis::seconds(seconds);
-    Box::new(Fault { from: at(seconds.0), to: at(seconds.1), route, answer: FaultAnswer { answer, delay } })
+    let answer = FaultAnswer { answer, delay, delay_per_row: Millis::ZERO };
+    Box::new(Fault { from: at(seconds.0), to: at(seconds.1), route, answer })
 }
 
 fn idle(bench: &mut Bench) -> controllers::PodId {

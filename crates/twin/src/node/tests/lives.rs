@@ -1,6 +1,6 @@
 //! One life after the other.
 
-use azure_devops::Call;
+use azure_devops::{BuildCall, Call};
 use controllers::{NodeId, Phase};
 use model::event::JobResult;
 use model::{Fact, Millis};
@@ -199,7 +199,7 @@ fn a_cancelled_build_ends_its_agents_work() {
     let build = bench.build(1, Millis::minutes(20)).expect("a build");
     let pod = bench.start(&template(&manifest("Never", "pat", "run-docker")));
     bench.wait(START, |bench| bench.is(pod, Occupation::Busy));
-    bench.call(Call::CancelBuild(build));
+    bench.call(Call::Build(BuildCall::cancel(build)));
     bench.pass(Millis::seconds(10));
     assert_eq!((bench.results(), bench.phase(pod)), (vec![JobResult::Canceled], Some(Phase::Succeeded)));
 }
