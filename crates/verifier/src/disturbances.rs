@@ -1,7 +1,7 @@
 //! When the scenario itself kept KEDA or the HPA from doing what their rules say, and for how long after.
 
 use model::event::ScaleTarget;
-use model::fault::{CalledBy, Fault, Route, ServiceFault};
+use model::fault::{CalledBy, Fault, Route, ServiceAnswer, ServiceFault, Shown};
 use model::{Instant, Millis};
 
 use crate::bounds::slack;
@@ -104,9 +104,12 @@ fn of_fault(history: &History, fault: &FaultSpan, object: &str, scale: &ScaleTar
     }
 }
 
-/// Whether a fault of the service changes what KEDA is told.
+/// Whether a fault of the service changes what KEDA is told. What happens to messages and locks it is told as it is.
 pub(crate) fn concerns_keda(fault: &ServiceFault) -> bool {
-    fault.concerns(Route::JobRequests, CalledBy::Keda) || fault.concerns(Route::Pools, CalledBy::Keda)
+    let about_agents = matches!(fault.answer, Some(ServiceAnswer::Named(answer)) if answer.is_special());
+    let shows = matches!(fault.credential, Shown::Anything | Shown::PersonalAccessToken);
+    let concerns = |route| fault.concerns(route, CalledBy::Keda);
+    shows && !about_agents && (concerns(Route::JobRequests) || concerns(Route::Pools))
 }
 
 /// Whether KEDA waits in vain.
@@ -190,7 +193,46 @@ pub(crate) fn service_spans(history: &History) -> Vec<(Instant, Instant)> {
 
 #[cfg(test)]
 mod tests {
+    use model::fault::{Budget, NamedAnswer};
+
     use super::*;
+
+    #[test]
+    fn a_fault_concerns_keda_if_it_hits_what_keda_asks_for() {
+        let answer = |named| Some(ServiceAnswer::Named(named));
+        let plain = ServiceFault { answer: Some(ServiceAnswer::Status(503)), ..ServiceFault::default() };
+        assert!(concerns_keda(&plain));
+        assert!(concerns_keda(&ServiceFault {
+            caller: CalledBy::Keda,
+            route: Route::Pools,
+            ..plain.clone()
+        }));
+        assert!(!concerns_keda(&ServiceFault { caller: CalledBy::Agent, ..plain.clone() }));
+        assert!(!concerns_keda(&ServiceFault { route: Route::Locks, ..plain.clone() }));
+        assert!(!concerns_keda(&ServiceFault { credential: Shown::JobToken, ..plain }));
+        for about_agents in [NamedAnswer::MessageLost, NamedAnswer::MessageTwice, NamedAnswer::LockLost] {
+            let fault = ServiceFault { answer: answer(about_agents), ..ServiceFault::default() };
+            assert!(!concerns_keda(&fault), "{about_agents:?}");
+        }
+        let jobs = Some(model::scenario::ParallelJobs::Limited(1));
+        assert!(!concerns_keda(&ServiceFault { parallel_jobs: jobs, ..ServiceFault::default() }));
+    }
+
+    #[test]
+    fn a_fault_is_slow_if_keda_may_give_up_on_it() {
+        let delay = |delay: &str| ServiceFault {
+            delay: Some(delay.parse().expect("a range")),
+            ..ServiceFault::default()
+        };
+        assert!(is_slow(&delay("1s..4s")) && !is_slow(&delay("1s..2s")));
+        let rows = ServiceFault { delay_per_row: Some(Millis(2)), ..ServiceFault::default() };
+        assert!(is_slow(&rows), "nobody knows how many rows there will be");
+        let budget = |longest_delay| ServiceFault {
+            budget: Some(Budget { longest_delay, ..Budget::default() }),
+            ..ServiceFault::default()
+        };
+        assert!(is_slow(&budget(Millis::seconds(30))) && !is_slow(&budget(Millis::seconds(1))));
+    }
 
     #[test]
     fn spans_that_touch_are_one_and_count_once() {

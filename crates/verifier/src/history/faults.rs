@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use model::event::{ScaleTarget, Trigger};
-use model::fault::{Edit, Fault, NamedAnswer, Program, Route, ServiceAnswer};
+use model::fault::{CalledBy, Edit, Fault, NamedAnswer, Program, Route, ServiceAnswer};
 use model::{Instant, Millis};
 use serde_json::{Map, Value};
 
@@ -46,13 +46,19 @@ impl FaultSpan {
     pub(super) fn breaks_reads(&self) -> bool {
         matches!(&self.fault, Some(Fault::Service(fault))
             if fault.answer == Some(ServiceAnswer::Named(NamedAnswer::Malformed))
-                && matches!(fault.route, Route::All | Route::JobRequests))
+                && fault.concerns(Route::JobRequests, CalledBy::Keda))
     }
 
-    /// Whether agents cannot renew their jobs, or leave the pool, while it lasts.
+    /// Whether agents cannot renew their jobs, or leave the pool, while it lasts: because they are answered otherwise,
+    /// or too late.
     pub(crate) fn cuts_agents_off(&self) -> bool {
-        matches!(&self.fault, Some(Fault::Service(fault))
-            if matches!(fault.route, Route::All | Route::JobRequests | Route::Agents | Route::Sessions))
+        let Some(Fault::Service(fault)) = &self.fault else { return false };
+        let routes =
+            [Route::JobRequests, Route::Agents, Route::Sessions, Route::Messages, Route::Locks, Route::Plans];
+        // Job requests were the name of locks, too, before those had one of their own.
+        let callers = [CalledBy::Agent, CalledBy::Other];
+        // What a caller's token says of it may be more than its name does.
+        routes.iter().any(|route| callers.iter().any(|caller| fault.concerns(*route, *caller)))
     }
 
     /// Whether KEDA's operator starts anew.
