@@ -46,6 +46,7 @@ impl World {
                     assign_delay: MillisRange::exactly(Millis::seconds(1)),
                     job_lock: Millis::minutes(10),
                     session_expiry: Millis::minutes(5),
+                    quirks: model::quirks::Quirks::default(),
                     pools: vec![Pool { name: "keda pool".to_owned(), id: 18, agents: Vec::new() }],
                 },
                 seed: 1,
@@ -72,11 +73,9 @@ impl World {
     }
 
     fn queue_job(&self, duration: Millis) {
-        let job = JobTemplate { name: "Job".to_owned(), demands: Vec::new(), duration };
+        let job = JobTemplate::new("Job", Vec::new(), duration);
         let (name, project, pool) = ("ci".to_owned(), "p".to_owned(), "keda pool".to_owned());
-        self.organization
-            .define(Definition { name, project, pool, jobs: vec![job] })
-            .expect("its pool exists");
+        self.organization.define(Definition::flat(name, project, pool, vec![job])).expect("its pool exists");
         self.organization.queue_build("ci").expect("an agent can run it");
     }
 

@@ -256,9 +256,9 @@ impl Faults {
     /// Whether a renewal finds its lock lost. It is the caller's to tell the service, with [`Upset::LoseLock`],
     /// before it makes the call.
     pub fn loses_lock(&mut self, asked: &Asked) -> bool {
-        self.on.values_mut().any(|on| {
-            special(&on.fault) == Some(NamedAnswer::LockLost) && on.concerns(asked) && on.hits()
-        })
+        self.on
+            .values_mut()
+            .any(|on| special(&on.fault) == Some(NamedAnswer::LockLost) && on.concerns(asked) && on.hits())
     }
 }
 

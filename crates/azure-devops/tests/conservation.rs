@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use azure_devops::{
-    AgentChange, AgentDraft, AgentId, Answer, BuildId, Call, Definition, DefinitionRef, Effects,
+    AgentChange, AgentDraft, AgentId, Answer, BuildCall, BuildId, Call, Definition, DefinitionRef, Effects,
     JobRequestQuery, JobTemplate, MessageContent, MessageId, PoolId, Refusal, Reply, RequestId, Secret,
     Service, SessionDraft, Settings, WaiterId,
 };
@@ -103,6 +103,7 @@ impl World {
             assign_delay: MillisRange { least: Millis::ZERO, most: Millis(delay) },
             job_lock: Millis::minutes(10),
             session_expiry: Millis::minutes(5),
+            quirks: model::quirks::Quirks::default(),
             pools: POOLS.map(pool).to_vec(),
         };
         let settings =
@@ -123,18 +124,20 @@ impl World {
         for (number, (pool, demands)) in
             [(0, vec![]), (0, vec!["gpu"]), (1, vec![]), (1, vec!["gpu"])].into_iter().enumerate()
         {
-            let job = |job: usize| JobTemplate {
-                name: format!("Job {job}"),
-                demands: demands.iter().map(|text: &&str| text.parse().expect("a demand")).collect(),
-                duration: Millis::minutes(1),
+            let job = |job: usize| {
+                JobTemplate::new(
+                    format!("Job {job}"),
+                    demands.iter().map(|text: &&str| text.parse().expect("a demand")).collect(),
+                    Millis::minutes(1),
+                )
             };
-            let definition = Definition {
-                name: number.to_string(),
-                project: "p".to_owned(),
-                pool: format!("pool-{}", POOLS[pool]),
-                jobs: (0..=number).map(job).collect(),
-            };
-            world.call(Call::Define(definition)).expect("a definition");
+            let definition = Definition::flat(
+                number.to_string(),
+                "p",
+                format!("pool-{}", POOLS[pool]),
+                (0..=number).map(job).collect(),
+            );
+            world.call(Call::Build(BuildCall::define(definition))).expect("a definition");
         }
         world
     }
@@ -285,7 +288,7 @@ impl World {
                 Call::ReplaceAgent { pool, agent, draft }
             }),
             Step::Enable { pick, enabled } => self.of_picked(pick, |pool, agent, _| {
-                let change = AgentChange { enabled: Some(enabled), max_parallelism: None };
+                let change = AgentChange { enabled: Some(enabled), ..AgentChange::default() };
                 Call::UpdateAgent { pool, agent, change }
             }),
             Step::Remove { pick } => self.of_picked(pick, |pool, agent, _| Call::RemoveAgent { pool, agent }),
@@ -326,12 +329,13 @@ impl World {
                 None => Ok(Answer::Done),
             },
             Step::QueueBuild { definition } => {
-                let queued = self.call(Call::QueueBuild(DefinitionRef::Name(definition.to_string())));
+                let queued =
+                    self.call(Call::Build(BuildCall::queue(DefinitionRef::Name(definition.to_string()))));
                 self.builds += u64::from(queued.is_ok());
                 queued
             }
             Step::CancelBuild { pick } => {
-                self.call(Call::CancelBuild(BuildId(pick as u64 % self.builds.max(1) + 1)))
+                self.call(Call::Build(BuildCall::cancel(BuildId(pick as u64 % self.builds.max(1) + 1))))
             }
             Step::List { pool, top } => self.list(POOLS[pool], top),
             Step::Pass { millis } => {

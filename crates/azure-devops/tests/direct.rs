@@ -9,8 +9,8 @@ use azure_devops::agent::{
 };
 use azure_devops::wire::PlanEvent;
 use azure_devops::{
-    AgentDraft, AgentId, BuildId, Call, Definition, DefinitionRef, Effects, Include, JobTemplate, MessageId,
-    PoolId, Refusal, Reply, RequestId, Secret, Service, SessionDraft, Settings, WaiterId,
+    AgentDraft, AgentId, BuildCall, BuildId, Call, Definition, DefinitionRef, Effects, Include, JobTemplate,
+    MessageId, PoolId, Refusal, Reply, RequestId, Secret, Service, SessionDraft, Settings, WaiterId,
 };
 use model::scenario::{self, ParallelJobs, Placeholder};
 use model::{Fact, Instant, Millis, MillisRange};
@@ -80,6 +80,7 @@ fn service() -> Service {
         assign_delay: MillisRange { least: Millis::ZERO, most: Millis(3000) },
         job_lock: Millis::minutes(10),
         session_expiry: Millis::minutes(5),
+        quirks: model::quirks::Quirks::default(),
         pools: vec![scenario::Pool { name: POOL.to_owned(), id: 18, agents: vec![placeholder] }],
     };
     Service::new(Settings::new("acme", "http://ado.test/acme", Secret::new("pat"), 5, EPOCH, &organization))
@@ -251,7 +252,7 @@ impl Arm {
             Step::Build { jobs, seconds } => self.build(jobs, Millis::seconds(seconds)),
             Step::Cancel { pick } => {
                 if pick <= self.builds {
-                    self.ask(Call::CancelBuild(BuildId(pick)));
+                    self.ask(Call::Build(BuildCall::cancel(BuildId(pick))));
                 }
             }
             Step::Pass { millis } => self.pass(Millis(millis)),
@@ -277,19 +278,14 @@ impl Arm {
     }
 
     fn build(&mut self, jobs: usize, duration: Millis) {
-        let job = |number: usize| JobTemplate {
-            name: format!("Job {number}"),
-            demands: vec!["java".parse().expect("a demand")],
-            duration,
+        let job = |number: usize| {
+            JobTemplate::new(format!("Job {number}"), vec!["java".parse().expect("a demand")], duration)
         };
-        let definition = Definition {
-            name: "ci".to_owned(),
-            project: "project".to_owned(),
-            pool: POOL.to_owned(),
-            jobs: (0..jobs).map(job).collect(),
-        };
-        self.ask(Call::Define(definition));
-        if let Reply::Answer(_) = self.ask(Call::QueueBuild(DefinitionRef::Name("ci".to_owned()))) {
+        let definition = Definition::flat("ci", "project", POOL.to_owned(), (0..jobs).map(job).collect());
+        self.ask(Call::Build(BuildCall::define(definition)));
+        if let Reply::Answer(_) =
+            self.ask(Call::Build(BuildCall::queue(DefinitionRef::Name("ci".to_owned()))))
+        {
             self.builds += 1;
         }
     }
@@ -350,6 +346,7 @@ fn decode(request: &wire::Request) -> Call {
         os_description: text(&body["osDescription"]).into(),
         enabled: body["enabled"].as_bool(),
         capabilities: capabilities().into(),
+        ..AgentDraft::default()
     };
     let session = || value("sessionId").expect("a session").parse().expect("a GUID");
     match (request.method, parts.as_slice()) {

@@ -110,7 +110,8 @@ fn quirks_are_read_and_only_those_that_are_said_are_written() {
 
 #[test]
 fn a_quirk_that_is_none_is_refused_at_its_place() {
-    let text = ALL.replacen("organization: { pools", "organization: { quirks: { bad_tokn: redirect }, pools", 1);
+    let text =
+        ALL.replacen("organization: { pools", "organization: { quirks: { bad_tokn: redirect }, pools", 1);
     let problems = load::scenario("faults.yaml", &text).expect_err("no such quirk");
     assert!(problems[0].to_string().contains("bad_tok"), "{problems:?}");
 }

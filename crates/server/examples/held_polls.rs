@@ -68,6 +68,7 @@ fn organization() -> NewOrganization {
         assign_delay: MillisRange::default(),
         job_lock: Millis::minutes(10),
         session_expiry: Millis::minutes(5),
+        quirks: model::quirks::Quirks::default(),
         pools: vec![Pool { name: "pool".to_owned(), id: 1, agents: vec![] }],
     };
     let (events, _) = tokio::sync::mpsc::unbounded_channel();

@@ -102,7 +102,8 @@ pub(crate) fn answer(organization: &Arc<Shared>, work: &FaultWork) -> Response {
         FaultWork::Make(fault) => make(organization, fault),
         FaultWork::List => {
             let faults = organization.faults();
-            let value: Vec<Told<'_>> = faults.made.faults.iter().map(|(id, one)| told(&faults, *id, one)).collect();
+            let value: Vec<Told<'_>> =
+                faults.made.faults.iter().map(|(id, one)| told(&faults, *id, one)).collect();
             json(&List { count: value.len(), value })
         }
         FaultWork::Show(id) => show(organization, *id),
@@ -128,7 +129,10 @@ fn make(organization: &Arc<Shared>, fault: &ServiceFault) -> Response {
         let mut faults = organization.faults();
         let made = &mut faults.made;
         if made.faults.len() >= MOST_FAULTS {
-            return responses::refusal(&Refusal::Full { what: "faults of an organization", limit: MOST_FAULTS });
+            return responses::refusal(&Refusal::Full {
+                what: "faults of an organization",
+                limit: MOST_FAULTS,
+            });
         }
         made.last += 1;
         let one = One { fault: fault.clone(), state: FaultState::Waiting, hits: 0, times: None };

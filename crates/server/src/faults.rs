@@ -10,6 +10,7 @@ mod wire;
 
 use std::collections::BTreeMap;
 
+use axum::response::Response;
 use azure_devops::faults::{self, Asked, FaultId, Rate};
 use azure_devops::{Call, Caller, Refusal};
 use model::Millis;
@@ -17,10 +18,11 @@ use model::event::ScalerRow;
 use model::fault::{self, CalledBy, NamedAnswer, ServiceAnswer, ServiceFault, Shown};
 use model::scenario::ParallelJobs;
 
-use crate::organization::Encoded;
+use crate::organization::{Encoded, Shared};
+use crate::responses;
 use crate::routes::Route;
 
-pub(crate) use wire::{NO_LIST, error, redirect, reversed, told_of_budget, token_expired, truncated};
+pub(crate) use wire::{NO_LIST, error, redirect, reversed, token_expired, told_of_budget, truncated};
 
 /// The most different reads of KEDA's that are remembered, for faults that answer as before.
 const MOST_READS: usize = 64;
@@ -160,6 +162,38 @@ impl Faults {
     }
 }
 
+/// Answers a request that stands alone, as faults have it, if any is on; `right` answers it as it would be otherwise.
+pub(crate) async fn in_front(
+    organization: &Shared,
+    asked: &Asked,
+    origin: &str,
+    right: impl FnOnce() -> Response,
+) -> Response {
+    let effect = organization.faults().effect(asked, None);
+    let Some(effect) = effect else { return right() };
+    let hangs = matches!(effect.answer, Some(Instead::Nothing));
+    if hangs || effect.delay > Millis::ZERO {
+        let until = (!hangs).then_some(asked.at + effect.delay);
+        if !organization.wait(until).await {
+            return responses::refusal(&Refusal::NothingHere(format!("/{}", organization.name)));
+        }
+    }
+    let mut response = match effect.answer {
+        Some(Instead::Status(status)) => error(status, origin),
+        Some(Instead::SignInPage) => responses::sign_in_page(),
+        Some(Instead::Redirect) => redirect(origin),
+        Some(Instead::TokenExpired) => token_expired(origin),
+        Some(Instead::WithoutList) => responses::json(NO_LIST),
+        Some(Instead::Malformed) => responses::broken_off(right()).await,
+        Some(Instead::Truncated) => truncated(right()).await,
+        Some(Instead::Reordered | Instead::Before(_) | Instead::Nothing) | None => right(),
+    };
+    if let Some(rate) = &effect.rate {
+        told_of_budget(&mut response, rate, organization.epoch(), organization.now());
+    }
+    response
+}
+
 /// What a request shows of itself, by what it opens.
 pub(crate) fn shown(caller: &Result<Caller, Refusal>) -> Shown {
     match caller {
@@ -216,23 +250,31 @@ mod tests {
 
     use super::*;
 
+    fn builds() -> Route {
+        Route::Builds(crate::routes::BuildRoute { project: None, place: crate::routes::BuildPlace::Builds })
+    }
+
     #[test]
     fn every_route_has_the_name_that_faults_know_it_by() {
+        let builds = Route::Builds(BuildRoute { project: None, place: BuildPlace::Builds });
         assert_eq!(route(&Route::JobRequests(PoolId(1))), Some(fault::Route::JobRequests));
         assert_eq!(route(&Route::JobRequest(PoolId(1), RequestId(1))), Some(fault::Route::Locks));
-        assert_eq!(route(&Route::Builds), Some(fault::Route::Builds));
+        assert_eq!(route(&builds()), Some(fault::Route::Builds));
         assert_eq!(route(&Route::Pools), Some(fault::Route::Pools));
         assert_eq!(route(&Route::Agents(PoolId(1))), Some(fault::Route::Agents));
         assert_eq!(route(&Route::Messages(PoolId(1))), Some(fault::Route::Messages));
-        assert_eq!(route(&Route::Locations), Some(fault::Route::Discovery));
+        assert_eq!(route(&Route::Locations(None)), Some(fault::Route::Discovery));
         assert_eq!(by_template("{project}/_apis/distributedtask/queues"), None);
-        assert!(is_control(&Route::Define) && !is_control(&Route::Builds));
+        assert!(is_control(&Route::Define) && !is_control(&builds()));
     }
 
     #[test]
     fn a_program_is_known_by_its_name_and_else_by_its_token() {
         assert_eq!(called_by(Some("Go-http-client/1.1"), Shown::PersonalAccessToken), CalledBy::Keda);
-        assert_eq!(called_by(Some("VSServices/1 VstsAgentCore-linux-x64/4"), Shown::Nothing), CalledBy::Agent);
+        assert_eq!(
+            called_by(Some("VSServices/1 VstsAgentCore-linux-x64/4"), Shown::Nothing),
+            CalledBy::Agent
+        );
         assert_eq!(called_by(Some("curl/7.68.0"), Shown::PersonalAccessToken), CalledBy::Other);
         assert_eq!(called_by(None, Shown::JobToken), CalledBy::Agent);
     }
@@ -243,7 +285,10 @@ mod tests {
         faults.remember("/jobrequests", &Call::ListPools { name: None, ids: Vec::new() });
         let answer = Some(ServiceAnswer::Named(NamedAnswer::Stale));
         let stale = ServiceFault { answer, ..ServiceFault::default() };
-        let body = || Snapshot { answer: Encoded { status: 200, body: "before".into(), ..Encoded::default() }, rows: vec![] };
+        let body = || Snapshot {
+            answer: Encoded { status: 200, body: "before".into(), ..Encoded::default() },
+            rows: vec![],
+        };
         faults.begin(FaultId::Scenario(0), stale, |_| Some(body()));
         let credential = Shown::PersonalAccessToken;
         let route = Some(fault::Route::Pools);

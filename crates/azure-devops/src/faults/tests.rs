@@ -38,8 +38,7 @@ fn message(id: u64) -> Message {
 
 #[test]
 fn a_fault_is_about_its_route_and_its_caller_while_it_is_on() {
-    let mut faults =
-        with(ServiceFault { route: Route::JobRequests, caller: CalledBy::Keda, ..status(503) });
+    let mut faults = with(ServiceFault { route: Route::JobRequests, caller: CalledBy::Keda, ..status(503) });
     assert!(faults.effect(&keda(0)).is_some());
     assert!(faults.effect(&asked(0, Route::Pools, CalledBy::Keda)).is_none());
     assert!(faults.effect(&asked(0, Route::JobRequests, CalledBy::Other)).is_none());
@@ -192,10 +191,8 @@ fn a_lock_is_lost_at_the_renewals_that_are_hit() {
 
 #[test]
 fn of_several_numbers_of_parallel_jobs_the_first_counts_while_it_is_on() {
-    let jobs = |jobs| ServiceFault {
-        parallel_jobs: Some(ParallelJobs::Limited(jobs)),
-        ..ServiceFault::default()
-    };
+    let jobs =
+        |jobs| ServiceFault { parallel_jobs: Some(ParallelJobs::Limited(jobs)), ..ServiceFault::default() };
     let mut faults = with(jobs(2));
     faults.begin(FaultId::Scenario(1), jobs(5));
     assert_eq!(faults.parallel_jobs(), Some(ParallelJobs::Limited(2)));

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use azure_devops::{BuildCall, 
-    AgentDraft, AgentId, Answer, BuildId, Call, Definition, DefinitionRef, Effects, Include, JobRequestList,
-    JobRequestQuery, JobTemplate, Message, MessageContent, MessageId, PoolId, Refusal, Reply, RequestId,
-    Secret, Service, SessionDraft, Settings, WaiterId,
+use azure_devops::{
+    AgentDraft, AgentId, Answer, BuildCall, BuildId, Call, Definition, DefinitionRef, Effects, Include,
+    JobRequestList, JobRequestQuery, JobTemplate, Message, MessageContent, MessageId, PoolId, Refusal, Reply,
+    RequestId, Secret, Service, SessionDraft, Settings, WaiterId,
 };
 use model::event::JobResult;
 use model::scenario::{self, ParallelJobs, Placeholder};
@@ -201,8 +201,15 @@ impl Organization {
     }
 
     pub(crate) fn define(&mut self, name: &str, jobs: usize, demands: &[&str]) {
-        let job = |number: usize| JobTemplate::new(format!("Job {number}"), demands.iter().map(|text| text.parse().expect("a demand")).collect(), Millis::minutes(5));
-        let definition = Definition::flat(name.to_owned(), "shop", "keda-pool", (1..=jobs).map(job).collect());
+        let job = |number: usize| {
+            JobTemplate::new(
+                format!("Job {number}"),
+                demands.iter().map(|text| text.parse().expect("a demand")).collect(),
+                Millis::minutes(5),
+            )
+        };
+        let definition =
+            Definition::flat(name.to_owned(), "shop", "keda-pool", (1..=jobs).map(job).collect());
         self.call(Call::Build(BuildCall::define(definition))).expect("a definition");
     }
 
@@ -211,6 +218,11 @@ impl Organization {
             Answer::Build(id) => Ok(id),
             other => panic!("no build: {other:?}"),
         }
+    }
+
+    /// Cancels what is left of a build.
+    pub(crate) fn cancel(&mut self, build: BuildId) {
+        self.call(Call::Build(BuildCall::cancel(build))).expect("a build");
     }
 
     /// Queues a build with so many jobs that any agent can run.

@@ -50,7 +50,8 @@ fn limits_of_a_scenario_s_quirks_are_the_organization_s() {
     organization.quirks.receive_limit = Some(Millis::minutes(2));
     organization.quirks.long_poll = Some(Millis::seconds(20));
     let token = azure_devops::Secret::new("pat");
-    let settings = Settings::new("acme", "http://ado/acme", token, 1, std::time::Duration::ZERO, &organization);
+    let settings =
+        Settings::new("acme", "http://ado/acme", token, 1, std::time::Duration::ZERO, &organization);
     assert_eq!((settings.receive_limit, settings.long_poll), (Millis::minutes(2), Millis::seconds(20)));
 }
 

@@ -136,7 +136,11 @@ impl Rules<'_> {
         for field in ["percent", "count"] {
             if let Some(entry) = fault.entry(field).filter(|_| text == "malformed") {
                 let hint = "`truncated` breaks answers off, too".to_owned();
-                self.report(entry.key_mark, format!("`{field}` and `malformed` do not go together"), Some(hint));
+                self.report(
+                    entry.key_mark,
+                    format!("`{field}` and `malformed` do not go together"),
+                    Some(hint),
+                );
             }
         }
         if let Some(status) = whole(answer).filter(|status| !STATUSES.contains(status)) {

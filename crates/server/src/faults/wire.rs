@@ -24,8 +24,7 @@ const UNAVAILABLE: (&str, &str) = ("VssServiceResponseException", "Microsoft.Vis
 /// The same for a caller that asks too much. Source: Azure DevOps, "Rate and usage limits".
 const BLOCKED_CALLER: (&str, &str) = ("RequestBlockedException", "Microsoft.TeamFoundation.Framework.Server");
 /// The same for a token that has expired.
-const UNAUTHORIZED: (&str, &str) =
-    ("VssUnauthorizedException", "Microsoft.VisualStudio.Services.Common");
+const UNAUTHORIZED: (&str, &str) = ("VssUnauthorizedException", "Microsoft.VisualStudio.Services.Common");
 /// What a caller that asks too much is told (seen in public threads).
 const TOO_MUCH: &str = "TF400733: The request has been canceled: Request was blocked due to exceeding usage of \
     resource 'Core/DistributedTask' in namespace 'User'.";

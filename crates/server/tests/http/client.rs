@@ -53,6 +53,7 @@ pub(crate) fn settings() -> scenario::Organization {
         assign_delay: MillisRange::exactly(Millis::ZERO),
         job_lock: Millis::minutes(10),
         session_expiry: Millis::minutes(5),
+        quirks: model::quirks::Quirks::default(),
         pools: vec![Pool { name: "keda-pool".to_owned(), id: 18, agents: vec![template] }],
     }
 }
@@ -93,17 +94,9 @@ impl Served {
     }
 
     pub(crate) fn define(&self, name: &str, jobs: usize) {
-        let job = |number: usize| JobTemplate {
-            name: format!("Job {number}"),
-            demands: vec![],
-            duration: Millis::seconds(30),
-        };
-        let definition = Definition {
-            name: name.to_owned(),
-            project: "My Project".to_owned(),
-            pool: "keda-pool".to_owned(),
-            jobs: (1..=jobs).map(job).collect(),
-        };
+        let job = |number: usize| JobTemplate::new(format!("Job {number}"), vec![], Millis::seconds(30));
+        let definition =
+            Definition::flat(name.to_owned(), "My Project", "keda-pool", (1..=jobs).map(job).collect());
         self.organization.define(definition).expect("a definition");
     }
 

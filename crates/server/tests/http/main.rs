@@ -3,7 +3,10 @@
 mod access;
 mod client;
 mod discovery;
+mod fault_kinds;
 mod faults;
 mod keda;
 mod life;
 mod limits;
+mod quirks;
+mod safety;
