@@ -367,7 +367,8 @@ fn peer(_: &mut Criterion) {
         "twin/peer: {} jobs in {took:.4} s, {} events of the queue (target: {PEER_TARGET} times as fast as SimPy)",
         statistics.finished, statistics.events
     );
-    let mut counts = BTreeMap::from([("calls".to_owned(), statistics.calls), ("steps".to_owned(), statistics.steps)]);
+    let mut counts =
+        BTreeMap::from([("calls".to_owned(), statistics.calls), ("steps".to_owned(), statistics.steps)]);
     for event in &ended.events {
         let told = serde_json::to_value(&event.fact).expect("a fact is JSON");
         let kind = told["event"].as_str().unwrap_or_default();
