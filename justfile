@@ -2,8 +2,8 @@
 test:
     cargo test
 
-# Everything that guards a change: style, tests, and the scenarios on the real control plane.
-e2e: style test scenarios
+# Everything that guards a change: style, tests, the scenarios on the real control plane, KEDA's own tests.
+e2e: style test scenarios keda-e2e
 
 # Formatting and lints, warnings denied.
 style:
