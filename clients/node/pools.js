@@ -4,6 +4,7 @@
 const assert = require('node:assert');
 const bi = require('azure-devops-node-api/interfaces/BuildInterfaces');
 const ti = require('azure-devops-node-api/interfaces/TaskAgentInterfaces');
+const { Agent } = require('./agent');
 const { PROJECT, text } = require('./recorded');
 
 // The pool of scripts/clients, with an agent that was registered once and is offline.
@@ -80,8 +81,6 @@ async function agents(taskAgent, pool) {
   const changed = await taskAgent.updateAgent({ id: made.id, enabled: false }, pool, made.id);
   assert.deepStrictEqual([changed.enabled, changed.version], [false, '4.258.1']);
   assert.strictEqual((await taskAgent.getAgent(pool, made.id)).enabled, false);
-  const updating = await taskAgent.updateAgentUpdateState(pool, made.id, 'Downloading');
-  assert.strictEqual(updating.id, made.id);
   const replaced = await taskAgent.replaceAgent({ ...given, version: '4.259.0' }, pool, made.id);
   assert.deepStrictEqual([replaced.id, replaced.version], [made.id, '4.259.0']);
   assert.strictEqual((await taskAgent.getAgent(pool, made.id)).version, '4.259.0');
@@ -132,13 +131,29 @@ async function jobRequests(taskAgent, build, pool, definition) {
   assert.strictEqual((await build.getBuild(PROJECT, queued.id)).result, bi.BuildResult.Canceled);
 }
 
-// Agents are asked to update themselves; tasks are asked for, and there are none.
-async function updatesAndTasks(taskAgent, pool) {
-  const [agent] = await taskAgent.getAgents(pool, PLACEHOLDER);
-  await taskAgent.refreshAgent(pool, agent.id);
-  await taskAgent.refreshAgents(pool);
+// An agent that is older than the newest package is asked to update itself, and says how far it is.
+async function updates(taskAgent, task) {
+  const pool = await taskAgent.addAgentPool({ name: 'node-updates', autoProvision: false });
+  const old = await Agent.join(taskAgent, task, pool.id, 'node-old', { 'Agent.Name': 'node-old' }, '3.200.0');
+  await taskAgent.refreshAgent(pool.id, old.registered.id);
+  const asked = await old.take('AgentRefresh');
+  assert.strictEqual(asked.agentId, old.registered.id);
+  const updating = await taskAgent.updateAgentUpdateState(pool.id, old.registered.id, 'Downloading');
+  assert.deepStrictEqual([updating.id, updating.pendingUpdate.currentState], [old.registered.id, 'Downloading']);
+  await taskAgent.refreshAgents(pool.id);
+  assert.strictEqual((await old.take('AgentRefresh')).agentId, old.registered.id);
+  await old.leave();
+}
+
+// Tasks are asked for, and there are none; every project has its queues already.
+async function tasksAndQueues(taskAgent) {
   assert.deepStrictEqual(await taskAgent.getTaskDefinitions(), []);
+  const task = 'd9bafed4-0b18-4f58-968d-86655b4d2ce9';
+  assert.strictEqual((await taskAgent.getTaskContentZip(task, '2.250.1')).statusCode, 404);
+  console.error(await taskAgent.getTaskDefinition(task, '2.250.1'));
+  const before = names(await taskAgent.getAgentQueues(PROJECT));
   await taskAgent.createTeamProject(PROJECT);
+  assert.deepStrictEqual(names(await taskAgent.getAgentQueues(PROJECT)), before);
 }
 
 async function packages(taskAgent) {
@@ -166,5 +181,5 @@ async function metadata(taskAgent, pool) {
 
 module.exports = {
   MISSING, agents, jobRequests, limits, metadata, names, packages, pools, queues, refused, sorted,
-  updatesAndTasks,
+  tasksAndQueues, updates,
 };

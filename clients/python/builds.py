@@ -3,7 +3,8 @@ what an agent writes of a job."""
 
 import io
 
-from azure.devops.v7_1.build.models import Build
+from azure.devops._models import VssJsonCollectionWrapper
+from azure.devops.v7_1.build.models import Build, UpdateStageParameters
 from azure.devops.v7_1.pipelines.models import RunPipelineParameters
 from azure.devops.v7_1.task.models import TaskLog, TimelineRecord
 
@@ -76,7 +77,7 @@ def run_by_an_agent(build, task, agent, definition):
     record = TimelineRecord(
         id=job_id, type="Job", name="compile", state="inProgress", worker_name="python-agent", log=TaskLog(id=log.id)
     )
-    written = task.update_records({"count": 1, "value": [record]}, *where, timeline)
+    written = task.update_records(VssJsonCollectionWrapper(count=1, value=[record.serialize()]), *where, timeline)
     equal((written[0].id, written[0].worker_name), (job_id, "python-agent"), "record")
     records = {one.id: one for one in task.get_records(*where, timeline)}
     equal((records[job_id].state, records[job_id].log.id), ("inProgress", log.id), "record read back")
@@ -141,12 +142,14 @@ def marks(build, one, definition):
     equal(sorted(build.get_build_tags(PROJECT, one.id)), ["linux", "nightly"], "tags read back")
     equal([other.id for other in build.get_builds(PROJECT, tag_filters=["nightly"])], [one.id], "by tag")
     equal(build.get_artifacts(PROJECT, one.id), [], "artifacts")
-    refused("VssResourceNotFoundException", build.get_artifact, PROJECT, one.id, "drop")
+    for call in (build.get_artifact, build.get_artifact_content_zip):
+        refused("VssResourceNotFoundException", call, PROJECT, one.id, "drop")
+    refused("VssResourceNotFoundException", build.get_file, PROJECT, one.id, "drop", "1", "a.txt")
     equal(build.get_build_changes(PROJECT, one.id), [], "changes")
     equal(build.get_build_work_items_refs(PROJECT, one.id), [], "work items")
     # A build has one stage if its definition names none; to cancel it is to cancel the build.
     queued = queue(build, definition)
-    build.update_stage({"state": "cancel"}, queued.id, "__default", project=PROJECT)
+    build.update_stage(UpdateStageParameters(state="cancel"), queued.id, "__default", project=PROJECT)
     equal(build.get_build(PROJECT, queued.id).result, "canceled", "cancelled by its stage")
 
 
@@ -182,7 +185,7 @@ def pipelines_and_runs(pipelines, build, definition, with_logs):
     equal(runs[0].id, run.id, "the newest run is first")
 
     preview = pipelines.preview(RunPipelineParameters(preview_run=True), PROJECT, definition)
-    assert "job: compile" in preview.final_yaml, preview.final_yaml
+    assert "name: keda-pool" in preview.final_yaml, preview.final_yaml
     equal(pipelines.list_runs(PROJECT, definition)[0].id, run.id, "a preview is no run")
     listed = pipelines.list_logs(PROJECT, definition, with_logs.id).logs
     log = pipelines.get_log(PROJECT, definition, with_logs.id, listed[0].id)

@@ -4,15 +4,18 @@ use serde_json::{Value, json};
 
 /// A body of any kind, for calls that are refused whatever it says: the members that some kind cannot be without.
 pub fn made<T: serde::de::DeserializeOwned>() -> T {
-    from(json!({
-        "id": 1,
-        "name": "1",
-        "url": "",
-        "revision": 1,
-        "queueStatus": "enabled",
-        "visibility": "private",
-        "project": { "name": "1", "visibility": "private" },
-    }))
+    let with = |id: Value| {
+        serde_json::from_value(json!({
+            "id": id,
+            "name": "1",
+            "url": "",
+            "revision": 1,
+            "queueStatus": "enabled",
+            "visibility": "private",
+            "project": { "name": "1", "visibility": "private" },
+        }))
+    };
+    with(json!(1)).or_else(|_| with(json!("1"))).unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// A body that says this.

@@ -5,6 +5,9 @@ use azure_devops_rust_api::{build, core, distributed_task, pipelines};
 use crate::made::made;
 use crate::recorded::{Clients, ORGANIZATION, PROJECT, refused};
 
+/// An id of a plan or a job, whatever there is.
+const PLAN: &str = "11111111-1111-1111-1111-111111111111";
+
 pub async fn refuse_the_rest(clients: &Clients) {
     of_distributed_task(clients).await;
     of_build(clients).await;
@@ -17,9 +20,9 @@ async fn of_distributed_task(clients: &Clients) {
         ORGANIZATION,
         serde_json::Value::Null,
         PROJECT,
-        "1",
-        "1",
-        "1"
+        "Build",
+        PLAN,
+        PLAN
     ));
     refused!(clients.distributed_task.variablegroups_client().get_variable_groups(ORGANIZATION, PROJECT));
     refused!(
@@ -135,7 +138,6 @@ async fn of_distributed_task(clients: &Clients) {
 }
 
 async fn of_build(clients: &Clients) {
-    refused!(clients.build.artifacts_client().get_file(ORGANIZATION, PROJECT, 1, "1", "1", "1"));
     refused!(clients.build.artifacts_client().create(
         ORGANIZATION,
         made::<build::models::BuildArtifact>(),

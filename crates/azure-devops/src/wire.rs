@@ -38,10 +38,16 @@ pub fn date(epoch: Duration, instant: Instant) -> String {
     jiff::Timestamp::from_millisecond(millis).unwrap_or(latest).to_string()
 }
 
-/// Reads a date of the wire, as milliseconds since 1970; nothing if it is none.
+/// Reads a date of the wire, as milliseconds since 1970; nothing if it is none. azure-devops-node-api writes
+/// dates in queries as JavaScript's `toUTCString` does: `Tue, 24 Nov 2026 16:04:01 GMT`.
+///
+/// In queries azure-devops-node-api 17.0.1 (VsoClient.ts, `queryParamsToStringHelper`) writes dates as HTTP does.
 #[must_use]
 pub fn millis_of_date(text: &str) -> Option<i64> {
-    text.parse::<jiff::Timestamp>().ok().map(jiff::Timestamp::as_millisecond)
+    let date = text
+        .parse::<jiff::Timestamp>()
+        .or_else(|_| jiff::fmt::rfc2822::parse(text).map(|date| date.timestamp()));
+    date.ok().map(jiff::Timestamp::as_millisecond)
 }
 
 /// A message as a poll returns it. `body` is always a text, JSON in it.
@@ -335,6 +341,13 @@ mod tests {
     }
 
     #[test]
+    fn a_date_is_read_as_clients_write_it() {
+        assert_eq!(millis_of_date("1970-01-01T00:00:01.5Z"), Some(1_500));
+        assert_eq!(millis_of_date("Thu, 01 Jan 1970 00:00:02 GMT"), Some(2_000));
+        assert_eq!(millis_of_date("soon"), None);
+    }
+
+    #[test]
     fn a_result_is_read_from_text_or_number() {
         let read = |json: &str| serde_json::from_str::<WireResult>(json).map(|result| result.0).ok();
         assert_eq!(read("\"Succeeded\""), Some(JobResult::Succeeded));
@@ -347,5 +360,14 @@ mod tests {
             serde_json::to_string(&WireResult(JobResult::SucceededWithIssues)).unwrap(),
             "\"succeededWithIssues\""
         );
+    }
+
+    #[test]
+    fn a_date_is_read_as_json_writes_it_and_as_http_does() {
+        let expected = Some(1_795_536_241_000);
+        for text in ["2026-11-24T16:04:01Z", "Tue, 24 Nov 2026 16:04:01 GMT"] {
+            assert_eq!(millis_of_date(text), expected, "{text}");
+        }
+        assert_eq!(millis_of_date("yesterday"), None);
     }
 }

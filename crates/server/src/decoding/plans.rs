@@ -42,6 +42,9 @@ pub(super) fn decode(
         ("POST", PlanRoute::CustomerIntelligence) => return Ok(Some(Work::Heard)),
         // The agent asks whether the address knows tasks at all; none are kept here (azure-pipelines-agent,
         // TaskServer.cs, `TaskDefinitionEndpointExist` takes both an empty list and a refusal for a yes).
+        ("GET", PlanRoute::Task(task)) if query.text("versionstring").is_some() => {
+            return Err(Refusal::TaskDefinitionNotFound(task.clone()));
+        }
         ("GET", PlanRoute::Tasks | PlanRoute::Task(_)) => {
             return Ok(Some(Work::Json(r#"{"count":0,"value":[]}"#.to_owned())));
         }

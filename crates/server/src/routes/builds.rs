@@ -87,6 +87,7 @@ pub(crate) fn find(
         ["projects"] => BuildPlace::Projects,
         ["projects", _] => BuildPlace::Project(last()),
         ["build", "definitions"] => BuildPlace::Definitions,
+        ["build", "definitions", "templates"] => return Ok(None),
         ["build", "definitions", id] => BuildPlace::Definition(parse("definitionId", id)?),
         ["build", "builds"] => BuildPlace::Builds,
         ["build", "builds", id, rest @ ..] => match below_build(parse("buildId", id)?, rest, last)? {
@@ -161,6 +162,12 @@ mod tests {
         let build = || BuildPlace::Build(BuildId(5));
         assert_eq!(route("/My%20Project/_apis/build/Builds/5"), built(Some("My Project"), build()));
         assert_eq!(route("/_apis/build/builds/5/"), built(None, build()));
+    }
+
+    #[test]
+    fn a_word_that_stands_where_ids_do_is_none() {
+        assert_eq!(route("/p/_apis/build/definitions/templates"), None);
+        assert_eq!(route("/p/_apis/build/definitions/templates/1"), None);
     }
 
     #[test]
