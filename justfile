@@ -38,3 +38,14 @@ peers:
     target/peers/bin/pip install --quiet simpy==4.1.1
     cargo bench -p poolproof-twin --bench twin -- twin/peer > target/peers/twin.txt
     target/peers/bin/python benches/peers/queue_simpy.py target/peers/twin.txt
+
+# schemathesis against a server, with the document of its routes.
+openapi:
+    cargo build -p poolproof
+    scripts/openapi
+
+# Each fuzz target for so many seconds; needs cargo-fuzz and a nightly compiler.
+fuzz seconds='600':
+    cargo +nightly fuzz run router -- -max_total_time={{seconds}}
+    cargo +nightly fuzz run bodies -- -max_total_time={{seconds}}
+    cargo +nightly fuzz run yaml -- -max_total_time={{seconds}}
