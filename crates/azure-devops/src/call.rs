@@ -515,6 +515,7 @@ impl Caller {
             (Self::Job(_), Call::GetJobRequest { .. } | Call::Plan { .. }) => true,
             (Self::Job(_), Call::Build(call)) => call.is_open_to_jobs(),
             (Self::Job(_), Call::Pools(call)) => call.is_open_to_jobs(),
+            (Self::Listener(_), Call::Pools(call)) => call.is_open_to_agents(),
             (Self::Listener(_) | Self::Job(_), _) => false,
         }
     }

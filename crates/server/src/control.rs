@@ -93,15 +93,17 @@ pub(crate) fn pool(body: &[u8]) -> Result<Call, Refusal> {
 
 #[cfg(test)]
 mod tests {
+    use model::MillisRange;
+
     use super::*;
 
     #[test]
     fn an_entry_stands_for_as_many_jobs_as_it_says() {
         let body = br#"{"name":"ci","pool":"p","jobs":[{"duration":"5m","count":2},{"name":"lint","duration":"1s"}]}"#;
         let definition = definition(body).expect("a definition");
-        let names: Vec<&str> = definition.jobs.iter().map(|job| job.name.as_str()).collect();
+        let names: Vec<&str> = definition.jobs().map(|job| job.name.as_str()).collect();
         assert_eq!(names, ["Job 1", "Job 2", "lint"]);
-        assert_eq!(definition.jobs[0].duration, Millis::minutes(5));
+        assert_eq!(definition.jobs().next().map(|job| job.duration), Some(MillisRange::exactly(Millis::minutes(5))));
         assert_eq!(definition.project, "poolproof");
     }
 

@@ -5,6 +5,7 @@ pub(crate) mod locations;
 mod modelled;
 pub(crate) mod versions;
 
+use azure_devops::Caller;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -12,20 +13,30 @@ use uuid::Uuid;
 /// the Node, Python and Go clients use the address that they were given.
 pub(crate) const RESOURCE_AREAS: &str = r#"{"count":0,"value":null}"#;
 
+/// Who presents a token: a name, and what tells its id from the others'.
+fn user(caller: Caller) -> (&'static str, u128) {
+    match caller {
+        Caller::Owner => ("owner", 0),
+        Caller::Listener(_) => ("agent", 1),
+        Caller::Job(_) => ("build-service", 2),
+    }
+}
+
 /// `connectionData`, with which clients test their credential.
 ///
 /// `serviceOwner` must be the zero GUID: with any other the agent's SDK looks every area up and
 /// fails on the first that is missing.
-pub(crate) fn connection_data(instance: Uuid, url: &str) -> Value {
+pub(crate) fn connection_data(instance: Uuid, url: &str, caller: Caller) -> Value {
+    let (name, number) = user(caller);
     let user = json!({
-        "id": instance,
-        "descriptor": "Microsoft.IdentityModel.Claims.ClaimsIdentity;poolproof",
-        "subjectDescriptor": "poolproof.owner",
-        "providerDisplayName": "poolproof",
+        "id": Uuid::from_u128(instance.as_u128() ^ number),
+        "descriptor": format!("Microsoft.IdentityModel.Claims.ClaimsIdentity;{name}"),
+        "subjectDescriptor": format!("poolproof.{name}"),
+        "providerDisplayName": name,
         "isActive": true,
         "resourceVersion": 2,
         "metaTypeId": 0,
-        "properties": { "Account": { "$type": "System.String", "$value": "poolproof" } },
+        "properties": { "Account": { "$type": "System.String", "$value": name } },
     });
     json!({
         "authenticatedUser": user,

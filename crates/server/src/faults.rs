@@ -245,27 +245,33 @@ pub(crate) fn is_control(route: &Route) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use azure_devops::{PoolId, RequestId};
+    use azure_devops::PoolId;
     use model::Instant;
 
     use super::*;
 
-    fn builds() -> Route {
-        Route::Builds(crate::routes::BuildRoute { project: None, place: crate::routes::BuildPlace::Builds })
-    }
-
     #[test]
     fn every_route_has_the_name_that_faults_know_it_by() {
-        let builds = Route::Builds(BuildRoute { project: None, place: BuildPlace::Builds });
-        assert_eq!(route(&Route::JobRequests(PoolId(1))), Some(fault::Route::JobRequests));
-        assert_eq!(route(&Route::JobRequest(PoolId(1), RequestId(1))), Some(fault::Route::Locks));
-        assert_eq!(route(&builds()), Some(fault::Route::Builds));
-        assert_eq!(route(&Route::Pools), Some(fault::Route::Pools));
-        assert_eq!(route(&Route::Agents(PoolId(1))), Some(fault::Route::Agents));
-        assert_eq!(route(&Route::Messages(PoolId(1))), Some(fault::Route::Messages));
-        assert_eq!(route(&Route::Locations(None)), Some(fault::Route::Discovery));
+        for (template, named) in [
+            ("_apis/distributedtask/pools", fault::Route::Pools),
+            ("_apis/distributedtask/pools/{poolId}", fault::Route::Pools),
+            ("_apis/distributedtask/pools/{poolId}/jobrequests", fault::Route::JobRequests),
+            ("_apis/distributedtask/pools/{poolId}/jobrequests/{requestId}", fault::Route::Locks),
+            ("_apis/distributedtask/pools/{poolId}/agents/{agentId}/updates", fault::Route::Agents),
+            ("_apis/distributedtask/pools/{poolId}/sessions", fault::Route::Sessions),
+            ("_apis/distributedtask/pools/{poolId}/messages/{messageId}", fault::Route::Messages),
+            ("{project}/_apis/distributedtask/hubs/{hub}/plans/{planId}/events", fault::Route::Plans),
+            ("_apis/distributedtask/packages/agent", fault::Route::Packages),
+            ("{project}/_apis/build/builds/{buildId}", fault::Route::Builds),
+            ("_apis", fault::Route::Discovery),
+            ("_apis/connectionData", fault::Route::Discovery),
+        ] {
+            assert_eq!(by_template(template), Some(named), "{template}");
+        }
         assert_eq!(by_template("{project}/_apis/distributedtask/queues"), None);
-        assert!(is_control(&Route::Define) && !is_control(&builds()));
+        let list = Route::JobRequests(PoolId(1));
+        assert_eq!(route(&list), Some(fault::Route::JobRequests));
+        assert!(is_control(&Route::Define) && !is_control(&list));
     }
 
     #[test]

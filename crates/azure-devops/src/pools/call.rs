@@ -183,6 +183,15 @@ impl PoolCall {
         }
     }
 
+    /// Whether an agent may make this call with its own token: it sees pools and the agents in them.
+    #[must_use]
+    pub fn is_open_to_agents(&self) -> bool {
+        matches!(
+            self,
+            Self::List(_) | Self::ListAgents { .. } | Self::GetAgent { .. } | Self::GetStatus { .. }
+        )
+    }
+
     /// Whether a running job may make this call: it may see what a job request waits for.
     #[must_use]
     pub fn is_open_to_jobs(&self) -> bool {

@@ -15,10 +15,14 @@ const HEADING: &str = "## Routes that are not modelled";
 /// An id that is one of everything.
 const GUID: &str = "11111111-1111-4111-8111-111111111111";
 
+/// A template with its area and resource.
+fn template(location: &Location) -> String {
+    location.template.replace("{area}", location.area).replace("{resource}", location.resource)
+}
+
 /// Paths of a template: with all its values, and without the last one.
 fn paths(location: &Location) -> Vec<String> {
-    let template =
-        location.template.replace("{area}", location.area).replace("{resource}", location.resource);
+    let template = template(location);
     let value = |segment: &str| match segment.trim_matches(['{', '}', '*']) {
         "project" | "scopeIdentifier" => "p".to_owned(),
         "planId" | "timelineId" | "recordId" | "sessionId" | "jobId" | "taskId" | "areaId" => GUID.to_owned(),
@@ -61,8 +65,7 @@ fn is_modelled(method: &str, location: &Location) -> bool {
 fn not_modelled() -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     for location in locations::all() {
-        let template =
-            location.template.replace("{area}", location.area).replace("{resource}", location.resource);
+        let template = template(location);
         let methods = location.methods.iter().filter(|(_, modelled)| !modelled);
         found.extend(methods.map(|(method, _)| format!("| {method} | `{template}` |")));
     }
@@ -75,8 +78,7 @@ fn the_table_says_of_every_method_whether_it_is_modelled() {
     for location in locations::all() {
         for (method, said) in &location.methods {
             if is_modelled(method, location) != *said {
-                wrong
-                    .push(format!("{method} {} {}: the table says {said}", location.area, location.template));
+                wrong.push(format!("{method} {}: the table says {said}", template(location)));
             }
         }
     }

@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use azure_devops::{Definition, JobTemplate};
+use azure_devops::{Definition, JobTemplate, Switches};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use clock::Clock;
@@ -75,17 +75,27 @@ impl Served {
 
     /// The same with limits of its own.
     pub(crate) async fn within(speed: u32, limits: Limits) -> Self {
+        Self::made(speed, limits, Switches::default()).await
+    }
+
+    /// One that behaves as the switches say.
+    pub(crate) async fn with_switches(switches: Switches) -> Self {
+        Self::made(1, Limits::default(), switches).await
+    }
+
+    async fn made(speed: u32, limits: Limits, switches: Switches) -> Self {
         let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let options = Options { listen, clock: Clock::start(speed), packages: vec![package()] };
         let server = Server::start_with(options, limits).await.expect("a free port");
         let (sender, events) = unbounded_channel();
-        let organization = server.add_organization(NewOrganization {
+        let new = NewOrganization {
             name: "Acme".to_owned(),
             token: TOKEN.to_owned(),
             settings: settings(),
             seed: 7,
             events: sender,
-        });
+        };
+        let organization = server.add_organization_with(new, switches);
         Self { server, organization: organization.expect("the name is free"), events }
     }
 

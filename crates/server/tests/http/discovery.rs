@@ -24,18 +24,38 @@ async fn connection_data_names_the_organization_by_the_client_s_own_address() {
 }
 
 #[tokio::test]
-async fn areas_live_at_the_address_itself_and_locations_name_the_modelled_routes() {
+async fn areas_live_at_the_address_itself() {
     let served = Served::start().await;
     for path in ["_apis/ResourceAreas", "_apis/resourceareas/a85b8835-c1a1-4aac-ae97-1c3d0ba72dbd"] {
         assert_eq!(served.get(path).await.body, br#"{"count":0,"value":null}"#, "{path}");
     }
-    for path in ["_apis", "_apis/distributedtask"] {
-        let locations = served.ask("OPTIONS", path, "").await.json();
-        let pools =
-            locations["value"].as_array().expect("a list").iter().find(|one| one["resourceName"] == "pools");
-        assert_eq!(pools.expect("pools")["id"], "a8c47e17-4d56-4a56-92bb-de7ea7dc65be");
-        assert_eq!(locations["count"], locations["value"].as_array().map_or(0, Vec::len));
-    }
+}
+
+#[tokio::test]
+async fn locations_are_told_all_at_once_or_of_an_area() {
+    let served = Served::start().await;
+    let all = served.ask("OPTIONS", "_apis", "").await.json();
+    let value = all["value"].as_array().expect("a list");
+    assert_eq!(all["count"], value.len());
+    let pools = value.iter().find(|one| one["resourceName"] == "pools").expect("pools");
+    assert_eq!(pools["id"], "a8c47e17-4d56-4a56-92bb-de7ea7dc65be");
+    assert_eq!(pools["routeTemplate"], "_apis/{area}/{resource}/{poolId}");
+    assert_eq!((&pools["minVersion"], &pools["maxVersion"]), (&"1.0".into(), &"7.2".into()));
+    let requests = value.iter().find(|one| one["resourceName"] == "jobrequests").expect("job requests");
+    assert_eq!((&pools["releasedVersion"], &requests["releasedVersion"]), (&"7.1".into(), &"0.0".into()));
+
+    let build = served.ask("OPTIONS", "_apis/Build", "").await.json();
+    let areas: Vec<&str> = build["value"].as_array().expect("a list").iter().filter_map(|one| one["area"].as_str()).collect();
+    assert!(!areas.is_empty() && areas.iter().all(|area| *area == "build"), "{areas:?}");
+    assert_eq!(served.ask("OPTIONS", "_apis/wit", "").await.json()["count"], 0);
+}
+
+#[tokio::test]
+async fn what_lies_above_an_organization_has_no_locations() {
+    let served = Served::start().await;
+    let parent = served.send("OPTIONS", "/_apis", &[], "").await;
+    assert_eq!((parent.status, parent.body.as_slice()), (200, &br#"{"count":0,"value":[]}"#[..]));
+    assert_eq!(served.send("GET", "/_apis", &[], "").await.status, 404);
 }
 
 #[tokio::test]
@@ -65,8 +85,8 @@ async fn packages_are_also_asked_for_by_platform_and_by_version() {
 #[tokio::test]
 async fn what_is_not_modelled_answers_501_names_itself_and_is_logged() {
     let mut served = Served::start().await;
-    let route = "GET /acme/_apis/projects";
-    let answer = served.get("_apis/projects?x=secret").await;
+    let route = "GET /acme/_apis/distributedtask/yamlschema";
+    let answer = served.get("_apis/distributedtask/yamlschema?x=secret").await;
     assert_eq!((answer.status, &answer.json()["typeKey"]), (501, &"NotImplementedException".into()));
     assert_eq!(answer.json()["message"], format!("{route} is not modelled by Poolproof."));
     let logged = served.event(|fact| match fact {
@@ -74,7 +94,7 @@ async fn what_is_not_modelled_answers_501_names_itself_and_is_logged() {
         _ => None,
     });
     assert_eq!(logged.await, route, "without the query");
-    let method = served.ask("DELETE", "_apis/distributedtask/pools/18", "").await;
+    let method = served.ask("PUT", "_apis/distributedtask/pools/18", "").await;
     assert_eq!(method.status, 501, "the route is there, the method is not modelled");
 }
 

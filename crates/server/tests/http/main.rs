@@ -8,5 +8,6 @@ mod faults;
 mod keda;
 mod life;
 mod limits;
+mod pools;
 mod quirks;
 mod safety;

@@ -29,8 +29,13 @@ async fn encrypted(tls: Tls, limits: Limits) -> Server {
     let options = Options { listen, clock: Clock::start(1), packages: vec![] };
     let server = Server::start_encrypted(options, limits, Some(tls)).await.expect("a free port");
     let (events, _received) = unbounded_channel();
-    let new =
-        NewOrganization { name: "acme".to_owned(), token: TOKEN.to_owned(), settings: settings(), seed: 7, events };
+    let new = NewOrganization {
+        name: "acme".to_owned(),
+        token: TOKEN.to_owned(),
+        settings: settings(),
+        seed: 7,
+        events,
+    };
     server.add_organization(new).expect("the name is free");
     server
 }
@@ -145,13 +150,21 @@ async fn a_job_s_token_works_for_its_own_plan_and_nowhere_else() {
     let log = r#"{"path":"logs\\1"}"#;
     assert_eq!(served.send("POST", &plan(&own), &[&token], log).await.status, 200);
     let refused = served.send("POST", &plan(&other), &[&token], log).await;
-    assert_eq!((refused.status, &refused.json()["typeKey"]), (403, &"TaskOrchestrationPlanSecurityException".into()));
+    assert_eq!(
+        (refused.status, &refused.json()["typeKey"]),
+        (403, &"TaskOrchestrationPlanSecurityException".into())
+    );
     // The token's own number with another secret opens nothing, and neither does it in another organisation.
     let forged = token.replace(['a', 'b', 'c'], "d");
     assert_eq!(served.send("POST", &plan(&own), &[&forged], log).await.status, 401);
     let (events, _received) = unbounded_channel();
-    let second =
-        NewOrganization { name: "second".to_owned(), token: "x".to_owned(), settings: settings(), seed: 7, events };
+    let second = NewOrganization {
+        name: "second".to_owned(),
+        token: "x".to_owned(),
+        settings: settings(),
+        seed: 7,
+        events,
+    };
     served.server.add_organization(second).expect("the name is free");
     let there = plan(&own).replacen("/acme/", "/second/", 1);
     assert_eq!(served.send("POST", &there, &[&token], log).await.status, 401);
