@@ -89,19 +89,6 @@ func cancelledAsKedaDoes(client build.Client, definition int) {
 	equal("cancelled as KEDA does", *get(client, *queued.Id).Result, build.BuildResultValues.Canceled)
 }
 
-func severalAtOnce(client build.Client, definition int) {
-	var both []build.Build
-	for range 2 {
-		queued := queue(client, definition, build.Build{})
-		both = append(both, build.Build{Id: queued.Id, Status: cancelling.Status})
-	}
-	updated := call(client.UpdateBuilds, build.UpdateBuildsArgs{Project: new(project), Builds: &both})
-	equal("updated at once", len(*updated), 2)
-	for _, one := range both {
-		equal("both", *get(client, *one.Id).Result, build.BuildResultValues.Canceled)
-	}
-}
-
 // runByAnAgent is a build from its first to its last moment, as its agent writes it and as its readers see it.
 func runByAnAgent(client build.Client, tasks task.Client, agent *agent, definition int) *build.Build {
 	queued := queue(client, definition, build.Build{})
@@ -238,8 +225,6 @@ func marks(client build.Client, id int) {
 	equal("artifacts", len(*call(client.GetArtifacts, build.GetArtifactsArgs{Project: new(project), BuildId: &id})), 0)
 	refused("VssResourceNotFoundException", client.GetArtifact,
 		build.GetArtifactArgs{Project: new(project), BuildId: &id, ArtifactName: new("drop")})
-	refused("VssResourceNotFoundException", client.GetArtifactContentZip,
-		build.GetArtifactContentZipArgs{Project: new(project), BuildId: &id, ArtifactName: new("drop")})
 	refused("VssResourceNotFoundException", client.GetFile, build.GetFileArgs{
 		Project: new(project), BuildId: &id, ArtifactName: new("drop"), FileId: new("1"), FileName: new("a"),
 	})

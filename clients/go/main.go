@@ -32,7 +32,6 @@ func main() {
 	byName := definitions(builds)
 	cancelled := queuedAndCancelled(builds, byName[oneJob])
 	cancelledAsKedaDoes(builds, byName[oneJob])
-	// severalAtOnce(builds, byName[threeJobs])
 	agent := join(connection, taskAgents, pool, "go-agent")
 	succeeded := runByAnAgent(builds, tasks, agent, byName[oneJob])
 	last := call(taskAgents.GetAgent, taskagent.GetAgentArgs{

@@ -45,15 +45,6 @@ async function queuedAndCancelled(build, definition) {
   return queued;
 }
 
-async function severalAtOnce(build, definition) {
-  const both = [await queue(build, definition), await queue(build, definition)].map((one) => one.id);
-  const updated = await build.updateBuilds(both.map((id) => ({ id, status: BuildStatus.Cancelling })), PROJECT);
-  assert.deepStrictEqual(sorted(updated.map((one) => one.id)), sorted(both));
-  for (const id of both) {
-    assert.strictEqual((await build.getBuild(PROJECT, id)).result, BuildResult.Canceled);
-  }
-}
-
 // A build from its first to its last moment, as its agent writes it and as its readers see it.
 async function runByAnAgent({ build, task, taskAgent }, agent, pool, definition) {
   const queued = await queue(build, definition);
@@ -160,9 +151,7 @@ async function marks(build, id, definition) {
   assert.deepStrictEqual(sorted(await build.getBuildTags(PROJECT, id)), ['linux', 'nightly']);
   assert.deepStrictEqual(await build.getArtifacts(PROJECT, id), []);
   assert.strictEqual(await build.getArtifact(PROJECT, id, 'drop'), null);
-  for (const download of [build.getArtifactContentZip(PROJECT, id, 'drop'), build.getFile(PROJECT, id, 'drop', '1', 'a')]) {
-    assert.strictEqual((await download).statusCode, 404);
-  }
+  assert.strictEqual((await build.getFile(PROJECT, id, 'drop', '1', 'a')).statusCode, 404);
   assert.deepStrictEqual(await build.getBuildChanges(PROJECT, id), []);
   assert.deepStrictEqual(await build.getBuildWorkItemsRefs(PROJECT, id), []);
   const usage = await build.getResourceUsage();
@@ -204,5 +193,5 @@ async function pipelinesAndRuns(pipelines, build, definition, withLogs) {
 }
 
 module.exports = {
-  ONE_JOB, THREE_JOBS, definitions, deleted, lists, marks, pipelinesAndRuns, queuedAndCancelled, runByAnAgent, severalAtOnce,
+  ONE_JOB, THREE_JOBS, definitions, deleted, lists, marks, pipelinesAndRuns, queuedAndCancelled, runByAnAgent,
 };

@@ -32,7 +32,6 @@ async function main() {
   await pools.updates(taskAgent, task);
   await pools.tasksAndQueues(taskAgent);
   const cancelled = await builds.queuedAndCancelled(build, byName.get(builds.ONE_JOB));
-  // await builds.severalAtOnce(build, byName.get(builds.THREE_JOBS));
   const agent = await Agent.join(taskAgent, task, pool, 'node-agent', { 'Agent.Name': 'node-agent', java: '21' });
   const succeeded = await builds.runByAnAgent({ build, task, taskAgent }, agent, pool, byName.get(builds.ONE_JOB));
   await agent.leave();

@@ -150,7 +150,7 @@ async function tasksAndQueues(taskAgent) {
   assert.deepStrictEqual(await taskAgent.getTaskDefinitions(), []);
   const task = 'd9bafed4-0b18-4f58-968d-86655b4d2ce9';
   assert.strictEqual((await taskAgent.getTaskContentZip(task, '2.250.1')).statusCode, 404);
-  console.error(await taskAgent.getTaskDefinition(task, '2.250.1'));
+  assert.strictEqual(await taskAgent.getTaskDefinition(task, '2.250.1'), null);
   const before = names(await taskAgent.getAgentQueues(PROJECT));
   await taskAgent.createTeamProject(PROJECT);
   assert.deepStrictEqual(names(await taskAgent.getAgentQueues(PROJECT)), before);

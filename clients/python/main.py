@@ -31,7 +31,6 @@ def main():
 
     by_name = builds.definitions(build)
     cancelled = builds.queued_and_cancelled(build, by_name[builds.ONE_JOB])
-    # builds.several_at_once(build, by_name[builds.THREE_JOBS])
     agent = Agent(task_agent, raw, pool, "python-agent", {"Agent.Name": "python-agent", "java": "21"})
     succeeded = builds.run_by_an_agent(build, task, agent, by_name[builds.ONE_JOB])
     last = task_agent.get_agent(pool, agent.registered.id, include_last_completed_request=True)

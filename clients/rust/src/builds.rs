@@ -66,21 +66,6 @@ pub async fn queued_and_cancelled(clients: &Clients, definition: i32) -> Value {
     queued
 }
 
-/// Two builds that are cancelled with one call.
-pub async fn several_at_once(clients: &Clients, definition: i32) {
-    let both =
-        [id(&queue(clients, definition, json!({})).await), id(&queue(clients, definition, json!({})).await)];
-    let changes: Vec<_> =
-        both.iter().map(|id| build(definition.into(), json!({ "id": id, "status": "cancelling" }))).collect();
-    let mut updated =
-        ids(&call!(clients.build.builds_client().update_builds(ORGANIZATION, changes, PROJECT)));
-    updated.sort_unstable();
-    assert_eq!(updated, both);
-    for one in both {
-        assert_eq!(get(clients, one).await["result"], json!("canceled"));
-    }
-}
-
 /// A build from its first to its last moment, as its agent writes it and as its readers see it.
 pub async fn run_by_an_agent(clients: &Clients, agent: &Agent, definition: i32) -> Value {
     let queued = queue(clients, definition, json!({})).await;

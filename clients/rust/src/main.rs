@@ -34,7 +34,6 @@ async fn main() {
 
     let (one_job, three_jobs) = builds::definitions(&clients).await;
     let cancelled = builds::queued_and_cancelled(&clients, one_job).await;
-    // builds::several_at_once(&clients, three_jobs).await;
     let agent = Agent::join(&clients, &origin, &token, pool, "rust-agent").await;
     let succeeded = builds::run_by_an_agent(&clients, &agent, one_job).await;
     agent.leave().await;

@@ -138,6 +138,7 @@ async fn of_distributed_task(clients: &Clients) {
 }
 
 async fn of_build(clients: &Clients) {
+    refused!(clients.build.builds_client().update_builds(ORGANIZATION, vec![], PROJECT));
     refused!(clients.build.artifacts_client().create(
         ORGANIZATION,
         made::<build::models::BuildArtifact>(),
