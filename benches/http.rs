@@ -53,14 +53,8 @@ fn organization(server: &Server, name: &str, events: UnboundedSender<Event>) -> 
     };
     let new = NewOrganization { name: name.to_owned(), token: TOKEN.to_owned(), settings, seed: 1, events };
     let organization = server.add_organization(new).expect("the name is free");
-    let job =
-        |number| JobTemplate { name: format!("Job {number}"), demands: vec![], duration: Millis::minutes(5) };
-    let definition = Definition {
-        name: "ci".to_owned(),
-        project: "project".to_owned(),
-        pool: "pool".to_owned(),
-        jobs: (0..ROWS).map(job).collect(),
-    };
+    let job = |number| JobTemplate::new(format!("Job {number}"), vec![], Millis::minutes(5));
+    let definition = Definition::flat("ci", "project", "pool", (0..ROWS).map(job).collect());
     organization.define(definition).expect("a definition");
     organization.queue_build("ci").expect("a build");
     organization

@@ -8,8 +8,8 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use azure_devops::{
-    AgentDraft, Answer, Call, Definition, DefinitionRef, JobRequestQuery, JobTemplate, MessageContent,
-    PoolId, Reply, Secret, Service, SessionDraft, Settings,
+    AgentDraft, Answer, BuildCall, Call, Definition, DefinitionRef, JobRequestQuery, JobTemplate,
+    MessageContent, PoolId, Reply, Secret, Service, SessionDraft, Settings,
 };
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use model::event::JobResult;
@@ -44,22 +44,19 @@ fn call(service: &mut Service, call: Call) -> Answer {
 }
 
 fn define(service: &mut Service, jobs: usize) {
-    let job = |number: usize| JobTemplate {
-        name: format!("Job {number}"),
-        demands: vec!["Agent.Name".parse().expect("a demand")],
-        duration: Millis::minutes(5),
+    let job = |number: usize| {
+        JobTemplate::new(
+            format!("Job {number}"),
+            vec!["Agent.Name".parse().expect("a demand")],
+            Millis::minutes(5),
+        )
     };
-    let definition = Definition {
-        name: "ci".to_owned(),
-        project: "project".to_owned(),
-        pool: "pool".to_owned(),
-        jobs: (0..jobs).map(job).collect(),
-    };
-    call(service, Call::Define(definition));
+    let definition = Definition::flat("ci", "project", "pool", (0..jobs).map(job).collect());
+    call(service, Call::Build(BuildCall::define(definition)));
 }
 
 fn queue() -> Call {
-    Call::QueueBuild(DefinitionRef::Name("ci".to_owned()))
+    Call::Build(BuildCall::queue(DefinitionRef::Name("ci".to_owned())))
 }
 
 /// Agents that listen, each with a poll that is held.
@@ -123,7 +120,7 @@ fn busy_pool() -> Service {
     let mut service = service();
     define(&mut service, FINISHED);
     if let Answer::Build(build) = call(&mut service, queue()) {
-        call(&mut service, Call::CancelBuild(build));
+        call(&mut service, Call::Build(BuildCall::cancel(build)));
     }
     define(&mut service, ROWS);
     call(&mut service, queue());

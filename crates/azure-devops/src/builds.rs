@@ -6,6 +6,7 @@ mod call;
 mod definition;
 mod progress;
 mod queries;
+mod scenario;
 mod words;
 
 use std::cell::OnceCell;
@@ -23,8 +24,8 @@ pub use self::call::{
     DefinitionRef, LogPart, TagChange,
 };
 pub use self::definition::{Condition, DEFAULT_STAGE, Definition, JOB_TIMEOUT, JobTemplate, Phase, Stage};
-use self::progress::{JobPlace, Progress};
 pub(crate) use self::progress::Standing;
+use self::progress::{JobPlace, Progress};
 pub use self::words::{BuildPriority, BuildReason, BuildStatus, results_named};
 
 use crate::call::Answer;
@@ -103,9 +104,10 @@ impl Builds {
 }
 
 impl Service {
-    pub(crate) fn queue_build(&mut self, draft: BuildDraft) -> Result<Answer, Refusal> {
+    pub(crate) fn queue_build(&mut self, mut draft: BuildDraft) -> Result<Answer, Refusal> {
         let definition = self.find_definition(draft.project.as_deref(), &draft.definition)?;
         let (id, what, name) = (definition.id, Arc::clone(&definition.what), Arc::clone(&definition.name));
+        draft.details.priority.get_or_insert(definition.priority);
         let left_out = left_out(&what, &draft.details.stages_to_skip)?;
         let count = u32::try_from(what.jobs).unwrap_or(u32::MAX);
         let refusal = self.check_queueable(&what).err();
@@ -118,6 +120,7 @@ impl Service {
             }
             let plan = self.guid();
             let build = self.insert_build(id, plan, what, draft.details);
+            self.tell(|| Fact::BuildQueued { build: build.0, definition: name.to_string(), jobs: 0 });
             self.fail_at_once(build, refusal.to_string());
             return Ok(answer(build, draft.as_run));
         }
@@ -194,6 +197,7 @@ impl Service {
             (build.started, build.finished) = (Some(now), Some(now));
         }
         self.keep_completed(id);
+        self.tell(|| Fact::BuildCompleted { build: id.0, result: JobResult::Failed });
     }
 
     fn queue_jobs(&mut self, build: BuildId, places: &[JobPlace]) {
@@ -204,9 +208,11 @@ impl Service {
 
     fn queue_job(&mut self, id: BuildId, (phase_number, job_number): JobPlace) {
         let Some(build) = self.builds.get(id) else { return };
-        let (plan, rank, what) = (build.plan, build.details.priority, Arc::clone(&build.what));
+        let (plan, rank, what) =
+            (build.plan, build.details.priority.unwrap_or_default(), Arc::clone(&build.what));
         let project = self.definitions.get(build.definition).map(|known| known.project_id);
-        let is_public = project.and_then(|project| self.projects.get(project)).is_some_and(|known| known.public);
+        let is_public =
+            project.and_then(|project| self.projects.get(project)).is_some_and(|known| known.public);
         let phase = &what.phases[phase_number];
         let job = &phase.jobs[job_number];
         let request = RequestId(self.numbers.request);

@@ -7,7 +7,7 @@ use model::{Instant, Millis, MillisRange};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::Build;
+use super::{Build, BuildPriority};
 use super::call::{BuildAnswer, DefinitionQuery, DefinitionRef};
 use super::definition::{Definition, JobTemplate, Phase};
 use super::progress::{Outline, PhaseShape, StageShape};
@@ -27,6 +27,7 @@ pub(crate) struct KnownDefinition {
     pub(crate) project_id: Uuid,
     pub(crate) pool: PoolId,
     pub(crate) revision: u32,
+    pub(crate) priority: BuildPriority,
     pub(crate) created: Instant,
     pub(crate) what: Arc<Blueprint>,
 }
@@ -189,7 +190,9 @@ impl Service {
                 self.write_rows_of(build);
             }
         }
-        let known = KnownDefinition { id, name, project, project_id, pool, revision, created, what };
+        let priority = definition.priority;
+        let known =
+            KnownDefinition { id, name, project, project_id, pool, revision, priority, created, what };
         self.definitions.by_name.insert(key, id);
         self.definitions.by_id.insert(id, known);
         Ok(Answer::Definition(id))

@@ -212,8 +212,8 @@ pub struct BuildDetails {
     pub stages_to_skip: Vec<String>,
     /// `reason`.
     pub reason: BuildReason,
-    /// `priority`.
-    pub priority: BuildPriority,
+    /// `priority`; the definition's if it does not say.
+    pub priority: Option<BuildPriority>,
     /// `tags`.
     pub tags: Vec<String>,
     /// `keepForever`.

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use model::{Millis, MillisRange};
 
+use super::words::BuildPriority;
 use crate::demands::Demand;
 
 /// How long a job may run unless its phase says otherwise: `timeoutInMinutes` of pipeline YAML.
@@ -25,6 +26,8 @@ pub struct Definition {
     pub project: String,
     /// The pool its jobs wait in, by name, unless a phase names another.
     pub pool: String,
+    /// How urgent its builds are, unless somebody says otherwise when queueing one.
+    pub priority: BuildPriority,
     /// Its stages.
     pub stages: Vec<Stage>,
 }
@@ -101,8 +104,14 @@ impl Definition {
             name: name.into(),
             project: project.into(),
             pool: pool.into(),
+            priority: BuildPriority::default(),
             stages: vec![Stage::of(DEFAULT_STAGE, vec![phase])],
         }
+    }
+
+    /// All its jobs, in order, to be changed.
+    pub fn jobs_mut(&mut self) -> impl Iterator<Item = &mut JobTemplate> {
+        self.stages.iter_mut().flat_map(|stage| &mut stage.phases).flat_map(|phase| &mut phase.jobs)
     }
 
     /// All its jobs, in order.

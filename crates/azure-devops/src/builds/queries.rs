@@ -72,7 +72,8 @@ impl Service {
         }
         if let Some(from) = query.from {
             let place = found.iter().position(|build| build.id == from).unwrap_or_else(|| {
-                let is_later = |build: &&Build| if query.ascending { build.id > from } else { build.id < from };
+                let is_later =
+                    |build: &&Build| if query.ascending { build.id > from } else { build.id < from };
                 found.iter().position(is_later).unwrap_or(found.len())
             });
             found.drain(..place);
@@ -98,8 +99,12 @@ impl Service {
             && is_among(&query.statuses, &build.status())
             && is_among(&query.reasons, &build.details.reason)
             && (query.results.is_empty() || is_among(&query.results, &result()))
-            && (query.queues.is_empty() || self.queue_id_of(build).is_some_and(|id| query.queues.contains(&id)))
-            && query.tags.iter().all(|tag| build.details.tags.iter().any(|known| known.eq_ignore_ascii_case(tag)))
+            && (query.queues.is_empty()
+                || self.queue_id_of(build).is_some_and(|id| query.queues.contains(&id)))
+            && query
+                .tags
+                .iter()
+                .all(|tag| build.details.tags.iter().any(|known| known.eq_ignore_ascii_case(tag)))
             && has(&query.branch, build.branch())
             && (query.number.as_deref()).is_none_or(|wanted| is_like(&self.build_number(build), wanted))
             && (query.requested_for.as_deref())

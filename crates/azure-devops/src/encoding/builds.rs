@@ -140,7 +140,8 @@ impl Service {
     }
 
     pub(super) fn write_build(&self, id: BuildId, out: &mut Vec<u8>) {
-        let found = self.builds.get(id).and_then(|build| Some((build, self.definitions.get(build.definition)?)));
+        let found =
+            self.builds.get(id).and_then(|build| Some((build, self.definitions.get(build.definition)?)));
         let Some((build, definition)) = found else { return };
         write(out, &self.build_value(build, definition));
     }
@@ -221,10 +222,14 @@ impl Service {
             records.push(record);
             let jobs = build.requests[number].iter().filter_map(|request| self.requests.get(request));
             for (position, job) in jobs.enumerate() {
-                let Some(known) = reported.iter_mut().find(|record| record.id == job.job_id) else { continue };
+                let Some(known) = reported.iter_mut().find(|record| record.id == job.job_id) else {
+                    continue;
+                };
                 known.parent_id = Some(id);
                 known.order.get_or_insert(position as i64 + 1);
-                known.identifier.get_or_insert_with(|| format!("{identifier}.{}", leg(job, phase.jobs.len())));
+                known
+                    .identifier
+                    .get_or_insert_with(|| format!("{identifier}.{}", leg(job, phase.jobs.len())));
             }
         }
         records.append(&mut reported);
@@ -255,7 +260,9 @@ impl Service {
         let issues = build.failure.as_ref().map(|problem| json!({ "type": "error", "message": problem }));
         Record {
             state,
-            result: result.map(|result| if build.failure.is_some() { JobResult::Failed } else { result }).map(WireResult),
+            result: result
+                .map(|result| if build.failure.is_some() { JobResult::Failed } else { result })
+                .map(WireResult),
             start_time: started.map(|started| self.date(started)),
             finish_time: finished.filter(|_| result.is_some()).map(|finished| self.date(finished)),
             error_count: issues.iter().count() as u64,
@@ -324,7 +331,8 @@ impl Service {
     }
 
     fn run_value(&self, id: BuildId) -> Value {
-        let found = self.builds.get(id).and_then(|build| Some((build, self.definitions.get(build.definition)?)));
+        let found =
+            self.builds.get(id).and_then(|build| Some((build, self.definitions.get(build.definition)?)));
         let Some((build, known)) = found else { return Value::Null };
         let (details, url) = (&build.details, self.run_url(id));
         let web = self.owner_reference(build, Some(known)).links.web;
@@ -357,7 +365,8 @@ impl Service {
         let names = |names: Vec<&str>| format!("[{}]", names.join(", "));
         for (number, stage) in known.what.outline.stages.iter().enumerate() {
             let before = stage.depends_on.iter().map(|stage| &*known.what.stages[*stage]).collect();
-            yaml += &format!("- stage: {}\n  dependsOn: {}\n  jobs:\n", known.what.stages[number], names(before));
+            yaml +=
+                &format!("- stage: {}\n  dependsOn: {}\n  jobs:\n", known.what.stages[number], names(before));
             for place in stage.phases.clone() {
                 let (phase, shape) = (&known.what.phases[place], &known.what.outline.phases[place]);
                 let before = shape.depends_on.iter().map(|phase| &*known.what.phases[*phase].name).collect();

@@ -1,6 +1,6 @@
 //! Which job goes to which agent, and when.
 
-use azure_devops::{BuildCall, AgentChange, Call, Reply, RequestId};
+use azure_devops::{AgentChange, BuildCall, Call, Reply, RequestId};
 use model::event::JobResult;
 use model::scenario::ParallelJobs;
 use model::{Fact, Millis, MillisRange};
@@ -113,7 +113,12 @@ fn the_parallel_limit_is_the_organisation_s_not_the_pool_s() {
     settings.pools.push(other);
     let mut organization = Organization::new(settings);
     organization.burst(1);
-    let definition = azure_devops::Definition::flat("elsewhere", "shop", "other", vec![azure_devops::JobTemplate::new("Job", vec![], Millis(1))]);
+    let definition = azure_devops::Definition::flat(
+        "elsewhere",
+        "shop",
+        "other",
+        vec![azure_devops::JobTemplate::new("Job", vec![], Millis(1))],
+    );
     organization.call(Call::Build(BuildCall::define(definition))).expect("a definition");
     organization.pass(Millis::seconds(1));
     organization.queue("elsewhere").expect("a build");

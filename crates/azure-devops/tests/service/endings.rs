@@ -1,6 +1,6 @@
 //! How jobs end: finished, renewed, abandoned, cancelled.
 
-use azure_devops::{BuildCall, Answer, Call, MessageContent, Refusal, Reply, RequestId};
+use azure_devops::{Answer, BuildCall, Call, MessageContent, Refusal, Reply, RequestId};
 use model::event::JobResult;
 use model::{Fact, Millis};
 
@@ -190,7 +190,10 @@ fn a_cancelled_build_s_running_job_is_asked_to_end() {
     let body: serde_json::Value =
         serde_json::from_str(envelope["body"].as_str().expect("text")).expect("JSON");
     assert_eq!(body["timeout"], "00:05:00");
-    assert_eq!(organization.read(Call::Build(BuildCall::get(azure_devops::BuildId(1))))["status"], "cancelling");
+    assert_eq!(
+        organization.read(Call::Build(BuildCall::get(azure_devops::BuildId(1))))["status"],
+        "cancelling"
+    );
     organization.complete(got, JobResult::Canceled).expect("the end");
     let build = organization.read(Call::Build(BuildCall::get(azure_devops::BuildId(1))));
     assert_eq!((&build["status"], &build["result"]), (&"completed".into(), &"canceled".into()));

@@ -9,6 +9,7 @@ mod job_requests;
 mod listening;
 mod oauth;
 mod parallel;
+mod pipelines;
 mod plans;
 mod pools;
 mod quirks;

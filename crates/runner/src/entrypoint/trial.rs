@@ -56,6 +56,7 @@ impl<'a> Trial<'a> {
                 assign_delay: MillisRange::exactly(Millis(200)),
                 job_lock: Millis::minutes(10),
                 session_expiry: Millis::minutes(5),
+                quirks: model::quirks::Quirks::default(),
                 pools: vec![pool],
             },
             seed: 1,
@@ -102,13 +103,9 @@ impl<'a> Trial<'a> {
 
     /// Queues a build of one job.
     pub(super) fn queue_job(&self, duration: Millis) -> Result<(), String> {
-        let job = JobTemplate { name: "Job".to_owned(), demands: Vec::new(), duration };
-        let definition = Definition {
-            name: format!("takes {duration}"),
-            project: "entrypoint".to_owned(),
-            pool: POOL.to_owned(),
-            jobs: vec![job],
-        };
+        let job = JobTemplate::new("Job", Vec::new(), duration);
+        let definition =
+            Definition::flat(format!("takes {duration}"), "entrypoint", POOL.to_owned(), vec![job]);
         let name = definition.name.clone();
         self.organization.define(definition).map_err(|refusal| refusal.to_string())?;
         match self.organization.queue_build(&name) {
