@@ -25,6 +25,11 @@ impl Served {
 
     /// The same, with something before its command.
     pub(crate) fn start_under(before: &[&str], state: &Path, more: &[&str]) -> Self {
+        Self::start_with(before, state, more, Stdio::inherit())
+    }
+
+    /// The same, with a place for what it says of errors.
+    pub(crate) fn start_with(before: &[&str], state: &Path, more: &[&str], errors: impl Into<Stdio>) -> Self {
         let mut command: Vec<&str> = before.to_vec();
         command.extend([env!("CARGO_BIN_EXE_poolproof"), "serve", "--state"]);
         let mut child = Command::new(command[0])
@@ -32,6 +37,7 @@ impl Served {
             .arg(state)
             .args(more)
             .stdout(Stdio::piped())
+            .stderr(errors)
             .spawn()
             .expect("the binary runs");
         let mut lines = BufReader::new(child.stdout.take().expect("standard output")).lines();
@@ -89,6 +95,10 @@ impl Answer {
 }
 
 impl Client {
+    pub(crate) fn with_token(&self, token: &str) -> Self {
+        Self { token: token.to_owned(), ..self.clone() }
+    }
+
     pub(crate) fn ask(&self, method: &str, path: &str, body: &str) -> Answer {
         self.try_ask(method, path, body).expect("the server lives")
     }

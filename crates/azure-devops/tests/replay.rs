@@ -177,7 +177,8 @@ impl Served {
             },
             Step::Remove { pick } => Call::RemoveAgent { pool: POOL, agent: agent(pick) },
             Step::Open { pick } => {
-                let draft = SessionDraft { agent: agent(pick), owner: "pod".into(), ..SessionDraft::default() };
+                let draft =
+                    SessionDraft { agent: agent(pick), owner: "pod".into(), ..SessionDraft::default() };
                 Call::OpenSession { pool: POOL, draft }
             }
             Step::Close { pick } => Call::CloseSession { pool: POOL, session: self.session(pick) },
@@ -187,7 +188,8 @@ impl Served {
                 Call::Poll { pool: POOL, session, after: last.filter(|_| after_last) }
             }
             Step::DeleteMessage { pick } => {
-                let (session, message) = *pick_of(&self.messages, pick).unwrap_or(&(Uuid::nil(), MessageId(9)));
+                let (session, message) =
+                    *pick_of(&self.messages, pick).unwrap_or(&(Uuid::nil(), MessageId(9)));
                 Call::DeleteMessage { pool: POOL, session, message }
             }
             Step::Renew { pick, to_top } => {
@@ -257,7 +259,9 @@ fn look(service: &mut Service, now: Instant, jobs: &[(RequestId, Uuid)]) -> Vec<
         Call::Build(BuildCall::ListProjects { top: None, skip: 0 }),
     ];
     calls.extend((1..12).map(|id| Call::GetJobRequest { pool: POOL, request: RequestId(id) }));
-    calls.extend(jobs.iter().map(|(_, plan)| Call::Plan { plan: *plan, call: Box::new(PlanCall::ListRecords(*plan)) }));
+    calls.extend(
+        jobs.iter().map(|(_, plan)| Call::Plan { plan: *plan, call: Box::new(PlanCall::ListRecords(*plan)) }),
+    );
     calls.extend(jobs.iter().map(|(_, plan)| Call::Plan { plan: *plan, call: Box::new(PlanCall::ListLogs) }));
     calls
         .into_iter()

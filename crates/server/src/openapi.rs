@@ -20,8 +20,11 @@ const CONTROL: [(&str, &str); 4] = [
     ("GET", "_poolproof/faults"),
 ];
 /// Statuses that mean that it was done.
-const DONE: [(&str, &str); 3] =
-    [("200", "Done."), ("202", "A poll that ended without a message."), ("204", "Done, with nothing to tell.")];
+const DONE: [(&str, &str); 3] = [
+    ("200", "Done."),
+    ("202", "A poll that ended without a message."),
+    ("204", "Done, with nothing to tell."),
+];
 /// Statuses of refusals. `azure_devops::Refusal` says when; 503 is a state that cannot be written down.
 const REFUSED: [(&str, &str); 12] = [
     ("400", "It cannot be understood."),
@@ -100,7 +103,8 @@ fn add(paths: &mut Map<String, Value>, method: &str, path: &str, tag: &str, bodi
         operation["requestBody"] = json!({ "content": { "application/json": { "schema": schema } } });
     }
     if path.ends_with("/messages") {
-        operation["parameters"] = json!([{ "name": "sessionId", "in": "query", "schema": { "type": "string" } }]);
+        operation["parameters"] =
+            json!([{ "name": "sessionId", "in": "query", "schema": { "type": "string" } }]);
     }
     if path.ends_with("/jobrequests") {
         let number = |name: &str| json!({ "name": name, "in": "query", "schema": { "type": "integer" } });
@@ -111,22 +115,22 @@ fn add(paths: &mut Map<String, Value>, method: &str, path: &str, tag: &str, bodi
 
 fn parameters(path: &str) -> Vec<Value> {
     let names = path.split('/').filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}'));
-    names
-        .map(|name| json!({ "name": name, "in": "path", "required": true, "schema": kind(name) }))
-        .collect()
+    names.map(|name| json!({ "name": name, "in": "path", "required": true, "schema": kind(name) })).collect()
 }
 
 /// What a value of a path looks like.
 fn kind(name: &str) -> Value {
     match name {
-        "project" | "scopeIdentifier" => json!({ "type": "string", "enum": ["poolproof", "no such project"] }),
+        "project" | "scopeIdentifier" => {
+            json!({ "type": "string", "enum": ["poolproof", "no such project"] })
+        }
         "planId" | "timelineId" | "recordId" | "sessionId" | "jobId" | "taskId" | "areaId" | "hostId" => {
             json!({ "type": "string", "format": "uuid" })
         }
         "hubName" => json!({ "type": "string", "enum": ["Build"] }),
         "packageType" => json!({ "type": "string", "enum": ["agent"] }),
-        "poolId" | "agentId" | "requestId" | "messageId" | "queueId" | "buildId" | "definitionId" | "pipelineId"
-        | "runId" | "logId" => json!({ "$ref": "#/components/schemas/Id" }),
+        "poolId" | "agentId" | "requestId" | "messageId" | "queueId" | "buildId" | "definitionId"
+        | "pipelineId" | "runId" | "logId" => json!({ "$ref": "#/components/schemas/Id" }),
         _ => json!({ "type": "string", "minLength": 1, "maxLength": 20 }),
     }
 }
@@ -188,7 +192,9 @@ mod tests {
     fn every_modelled_method_of_the_location_table_is_in_the_document() {
         let document = document();
         let has = |method: &str, path: &str| document["paths"][path][method].is_object();
-        assert!(has("get", "/_apis/distributedtask/pools") && has("get", "/_apis/distributedtask/pools/{poolId}"));
+        assert!(
+            has("get", "/_apis/distributedtask/pools") && has("get", "/_apis/distributedtask/pools/{poolId}")
+        );
         assert!(has("post", "/{project}/_apis/build/builds"));
         assert!(!has("get", "/_apis/distributedtask/agentclouds"), "it is not modelled");
         let count: usize = document["paths"].as_object().expect("paths").len();

@@ -74,9 +74,8 @@ impl Tls {
     /// # Errors
     /// If a file cannot be read, or holds something else.
     pub fn read(certificate: &Path, key: &Path) -> Result<Self, TlsError> {
-        let read = |path: &Path| {
-            fs::read(path).map_err(|error| TlsError::Io { path: path.to_path_buf(), error })
-        };
+        let read =
+            |path: &Path| fs::read(path).map_err(|error| TlsError::Io { path: path.to_path_buf(), error });
         let not_pem = |path: &Path, what| {
             let path = path.to_path_buf();
             move |error| TlsError::NotPem { path, what, error }
@@ -105,8 +104,7 @@ impl Tls {
         let (certificate, key) = (folder.join(CERTIFICATE), folder.join(KEY));
         if !certificate.exists() {
             let made = rcgen::generate_simple_self_signed(names.to_vec())?;
-            fs::create_dir_all(folder)
-                .map_err(|error| TlsError::Io { path: folder.to_path_buf(), error })?;
+            fs::create_dir_all(folder).map_err(|error| TlsError::Io { path: folder.to_path_buf(), error })?;
             write(&key, &made.signing_key.serialize_pem())?;
             write(&certificate, &made.cert.pem())?;
         }

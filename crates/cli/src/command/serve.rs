@@ -124,7 +124,8 @@ fn kept_token(file: &Path) -> Result<String, Failure> {
     let token = runner::new_token();
     let failed = |error| Failure::environment(format!("cannot write {}: {error}", file.display()));
     let mut options = OpenOptions::new();
-    let mut open = options.write(true).create(true).truncate(true).mode(OWN_FILE).open(file).map_err(failed)?;
+    let mut open =
+        options.write(true).create(true).truncate(true).mode(OWN_FILE).open(file).map_err(failed)?;
     writeln!(open, "{token}").map_err(failed)?;
     Ok(token)
 }

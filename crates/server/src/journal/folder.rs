@@ -244,7 +244,8 @@ impl State {
                 (service, found.number, Some(found.whole))
             }
         };
-        let place = Place { folder, lock, survive, tail, settings: kept, epoch: clock.epoch(), speed: clock.speed() };
+        let place =
+            Place { folder, lock, survive, tail, settings: kept, epoch: clock.epoch(), speed: clock.speed() };
         let journal = Journal::start(place, number, open, clock.now())?;
         Ok((service, journal))
     }
@@ -277,7 +278,8 @@ impl Place {
 
     /// Makes a journal that begins with a snapshot, if there is one. It is there as a whole or not at all.
     pub(super) fn begin(&self, number: u64, at: Instant, snapshot: Option<&[u8]>) -> io::Result<(File, u64)> {
-        let too_long = || io::Error::new(io::ErrorKind::FileTooLarge, "the state is too large for a snapshot");
+        let too_long =
+            || io::Error::new(io::ErrorKind::FileTooLarge, "the state is too large for a snapshot");
         let header = Header {
             format: FORMAT,
             version: VERSION.to_owned(),
@@ -392,7 +394,8 @@ fn read(folder: &Path, number: u64) -> Result<Option<Found>, StateError> {
         at: Instant,
     }
     let calls = &frames[1 + usize::from(header.snapshot)..];
-    let last_line = calls.last().and_then(|lines| lines.split(|byte| *byte == b'\n').rfind(|line| !line.is_empty()));
+    let last_line =
+        calls.last().and_then(|lines| lines.split(|byte| *byte == b'\n').rfind(|line| !line.is_empty()));
     let last = last_line.and_then(|line| serde_json::from_slice::<When>(line).ok());
     let last = last.map_or(header.at, |when| when.at.max(header.at));
     Ok(Some(Found { number, header, bytes, whole, last }))
@@ -413,7 +416,8 @@ fn replay(file: &Path, found: &Found, settings: Settings) -> Result<Service, Sta
     let calls = frames::read(&found.bytes).0.into_iter().skip(1 + usize::from(found.header.snapshot));
     let lines = calls.flat_map(|frame| frame.split(|byte| *byte == b'\n')).filter(|line| !line.is_empty());
     for (number, line) in lines.enumerate() {
-        let diverged = |because| StateError::Diverged { file: file.to_path_buf(), number: number + 1, because };
+        let diverged =
+            |because| StateError::Diverged { file: file.to_path_buf(), number: number + 1, because };
         let kept: Kept = serde_json::from_slice(line).map_err(|error| diverged(error.to_string()))?;
         if let (Reply::Refused(refusal), _) = service.handle(kept.at, kept.call) {
             return Err(diverged(refusal.to_string()));

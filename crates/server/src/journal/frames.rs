@@ -77,7 +77,8 @@ fn first(bytes: &[u8]) -> Found<'_> {
     if crc32fast::hash(&length).to_le_bytes() != [c0, c1, c2, c3] {
         return Found::Damaged;
     }
-    let Some(payload) = usize::try_from(u32::from_le_bytes(length)).ok().and_then(|length| rest.get(..length))
+    let Some(payload) =
+        usize::try_from(u32::from_le_bytes(length)).ok().and_then(|length| rest.get(..length))
     else {
         return Found::Torn;
     };

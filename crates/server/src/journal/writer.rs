@@ -85,7 +85,12 @@ impl Queue {
 
 impl Journal {
     /// Goes on with a journal, of which so much is whole, or begins it.
-    pub(super) fn start(place: Place, number: u64, whole: Option<usize>, now: Instant) -> Result<Self, StateError> {
+    pub(super) fn start(
+        place: Place,
+        number: u64,
+        whole: Option<usize>,
+        now: Instant,
+    ) -> Result<Self, StateError> {
         let path = place.file(number);
         let failed = |error| StateError::Io { path: path.clone(), error };
         let (file, length) = match whole {
