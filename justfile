@@ -2,8 +2,9 @@
 test:
     cargo test
 
-# Everything that guards a change: style, tests, the scenarios on the real control plane, KEDA's own tests.
-e2e: style test scenarios keda-e2e
+# Everything that guards a change: style, tests, the official clients, every route's requests, the scenarios on the
+# real control plane, KEDA's own tests.
+e2e: style test clients openapi scenarios keda-e2e
 
 # Formatting and lints, warnings denied.
 style:
@@ -11,6 +12,10 @@ style:
     cargo clippy --workspace --all-targets -- -D warnings
     cargo clippy --test local_cluster -- -D warnings
     gofmt -l kind/local/launcher | (! grep .)
+
+# The official clients of Azure DevOps in four languages, unmodified, against a server.
+clients:
+    scripts/clients
 
 # The scenarios that guard a change, on real KEDA.
 scenarios:
@@ -31,6 +36,10 @@ full: e2e
 # The micro-benchmarks.
 bench:
     cargo bench
+
+# What the server bears, beside a bare axum, WireMock and json-server.
+bench-server *figures:
+    scripts/bench-server {{figures}}
 
 # The twin beside the same queue in SimPy, in one go.
 peers:
