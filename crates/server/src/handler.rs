@@ -3,11 +3,12 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
 use axum::http::Method;
-use axum::http::header::{ACCEPT, AUTHORIZATION, HOST, HeaderMap, USER_AGENT};
+use axum::http::header::{ACCEPT, AUTHORIZATION, EXPECT, HOST, HeaderMap, USER_AGENT};
 use axum::http::uri::PathAndQuery;
 use axum::response::Response;
 use azure_devops::faults::{Fate, Upset};
@@ -39,6 +40,9 @@ use crate::{Hub, Limits, discovery, oauth};
 const NO_ANSWER: u16 = 0;
 /// The longest `User-Agent` that the log keeps.
 const MAX_CALLER: usize = 100;
+
+/// How long a refused request's body is waited for.
+const UNREAD_TIME: Duration = Duration::from_secs(1);
 
 /// Answers any request that is below an organisation, or below nothing.
 pub(crate) async fn answer(State(hub): State<Arc<Hub>>, request: Request) -> Response {
@@ -250,6 +254,12 @@ async fn answer_organization(
         let suppressed = request.headers().get("x-tfs-fedauthredirect");
         let suppressed = suppressed.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"suppress"));
         let mode = organization.look(|service| service.settings().switches.bad_token);
+        // What nobody has read when the connection closes may take the answer with it. Who first asks
+        // whether the body is wanted has not sent it.
+        if !request.headers().contains_key(EXPECT) {
+            let body = read_body(request.into_body(), &hub.limits);
+            let _ = Box::pin(clock::wall::timeout(UNREAD_TIME, body)).await;
+        }
         return responses::unauthorized(mode, !suppressed, &origin).into();
     };
     // Boxed, so that a poll that is held does not keep the room that this needs.
@@ -265,7 +275,7 @@ async fn answer_organization(
             call_service(organization, caller, call, asked, shown).await
         }
         Ok(Work::Faults(_)) if caller != Caller::Owner => responses::refusal(&Refusal::AccessDenied).into(),
-        Ok(work) => answer_locally(hub, organization, &work, &origin).into(),
+        Ok(work) => answer_locally(hub, organization, caller, &work, &origin).into(),
         Err(refusal) => responses::refusal(&refusal).into(),
     }
 }
@@ -283,23 +293,20 @@ async fn understand(
     }
     let not_modelled = || Refusal::NotModelled { route: format!("{} {}", parts.method, parts.uri.path()) };
     let route = route?.ok_or_else(not_modelled)?;
+    if matches!(route, Route::Builds(_)) && wants(&parts.headers, "application/zip") {
+        return Err(not_modelled());
+    }
     let query = Query::parse(parts.uri.query().unwrap_or_default());
     let body = read_body(body, limits).await?;
     let work = decoding::decode(&parts.method, &route, &query, &body)?.ok_or_else(not_modelled)?;
-    let work = if wants_bytes(&parts.headers) { with_bytes(work) } else { work };
-    Ok(if wants_json(&parts.headers) { decoding::builds::with_json(work) } else { work })
+    let work = if wants(&parts.headers, "octet-stream") { with_bytes(work) } else { work };
+    Ok(if wants(&parts.headers, "application/json") { decoding::builds::with_json(work) } else { work })
 }
 
-/// SDKs ask for an attachment's bytes by what they accept.
-fn wants_bytes(headers: &HeaderMap) -> bool {
+/// SDKs ask for an attachment's bytes, a log's lines instead of its text, or an archive of logs by what they accept.
+fn wants(headers: &HeaderMap, media_type: &str) -> bool {
     let accepted = headers.get(ACCEPT).and_then(|accepted| accepted.to_str().ok());
-    accepted.is_some_and(|accepted| accepted.contains("octet-stream"))
-}
-
-/// SDKs ask for a log's lines by what they accept; they get its text otherwise.
-fn wants_json(headers: &HeaderMap) -> bool {
-    let accepted = headers.get(ACCEPT).and_then(|accepted| accepted.to_str().ok());
-    accepted.is_some_and(|accepted| accepted.contains("application/json"))
+    accepted.is_some_and(|accepted| accepted.contains(media_type))
 }
 
 fn with_bytes(work: Work) -> Work {
@@ -414,13 +421,19 @@ fn gone(organization: &Shared) -> Encoded {
     crate::organization::refused(&Refusal::NothingHere(format!("/{}", organization.name)))
 }
 
-fn answer_locally(hub: &Hub, organization: &Shared, work: &Work, origin: &str) -> Response {
+fn answer_locally(
+    hub: &Hub,
+    organization: &Shared,
+    caller: Caller,
+    work: &Work,
+    origin: &str,
+) -> Response {
     match work {
         Work::Call(_) => unreachable!("calls go to the service"),
         Work::ConnectionData => {
             let instance = organization.look(azure_devops::Service::instance_id);
             let url = format!("{origin}/{}", organization.name);
-            responses::json(discovery::connection_data(instance, &url).to_string())
+            responses::json(discovery::connection_data(instance, &url, caller).to_string())
         }
         Work::Heard => responses::encoded(Encoded { status: 200, ..Encoded::default() }),
         Work::Json(json) => responses::json(json.clone()),
@@ -451,7 +464,7 @@ fn answer_packages(hub: &Hub, organization: &Shared, query: &PackageQuery, origi
 }
 
 /// What the client calls this server: it may know it by another name than we do.
-fn origin(hub: &Hub, headers: &HeaderMap) -> String {
+pub(crate) fn origin(hub: &Hub, headers: &HeaderMap) -> String {
     let host = headers.get(HOST).and_then(|host| host.to_str().ok());
     let allowed = |character: char| character.is_ascii_alphanumeric() || "-.:[]_".contains(character);
     match host {

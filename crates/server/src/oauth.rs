@@ -8,16 +8,18 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::response::Response;
-use azure_devops::oauth::Assertion;
+use azure_devops::faults::Asked;
+use azure_devops::oauth::{Assertion, PublicKey};
 use azure_devops::{Call, Refusal};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use model::fault::{self, CalledBy, Shown};
 use serde::Deserialize;
 use uuid::Uuid;
 
 use crate::organization::{Called, Shared};
 use crate::query::Query;
-use crate::{Hub, handler, responses, sealing};
+use crate::{Hub, faults, handler, responses, sealing};
 
 /// What kind of assertion agents send.
 const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
@@ -36,11 +38,22 @@ pub(crate) fn host(segments: &[String]) -> Option<Option<&str>> {
 
 /// Answers a request for a token.
 pub(crate) async fn answer(hub: &Hub, host: Option<Uuid>, request: Request) -> Response {
-    let answered = match understand(hub, request).await {
-        Ok(signed) => issue(hub, host, &signed),
-        Err(refusal) => Err(refusal),
+    let origin = handler::origin(hub, request.headers());
+    let understood = understand(hub, request).await;
+    let found = understood.and_then(|signed| Ok((find(hub, host, &signed)?, signed)));
+    let ((organization, key), signed) = match found {
+        Ok(found) => found,
+        Err(refusal) => return responses::refusal(&refusal),
     };
-    answered.unwrap_or_else(|refusal| responses::refusal(&refusal))
+    // Who asks for a token shows none.
+    let asked = Asked {
+        at: organization.now(),
+        route: Some(fault::Route::Tokens),
+        caller: CalledBy::Agent,
+        credential: Shown::Nothing,
+    };
+    let right = || issue(&organization, &key, &signed).unwrap_or_else(|refusal| responses::refusal(&refusal));
+    faults::in_front(&organization, &asked, &origin, right).await
 }
 
 /// An assertion with its signature.
@@ -102,7 +115,8 @@ fn read_assertion(text: &str) -> Option<Signed> {
     (header.alg == "RS256").then(|| Signed { claims, text: signed.to_owned(), signature })
 }
 
-fn issue(hub: &Hub, host: Option<Uuid>, signed: &Signed) -> Result<Response, Refusal> {
+/// The organisation that knows a client, and the client's key.
+fn find(hub: &Hub, host: Option<Uuid>, signed: &Signed) -> Result<(Arc<Shared>, Arc<PublicKey>), Refusal> {
     let claims = &signed.claims;
     let client = claims.iss.parse::<Uuid>().ok();
     let found = client.and_then(|client| {
@@ -114,10 +128,12 @@ fn issue(hub: &Hub, host: Option<Uuid>, signed: &Signed) -> Result<Response, Ref
         };
         hub.organizations().into_iter().find_map(|one| of_client(&one).map(|key| (one, key)))
     });
-    let Some((organization, key)) = found else {
-        return Err(Refusal::InvalidClient(format!("The client {} is not known.", claims.iss)));
-    };
-    if !sealing::has_signed(&key, signed.text.as_bytes(), &signed.signature) {
+    found.ok_or_else(|| Refusal::InvalidClient(format!("The client {} is not known.", claims.iss)))
+}
+
+fn issue(organization: &Shared, key: &PublicKey, signed: &Signed) -> Result<Response, Refusal> {
+    let claims = &signed.claims;
+    if !sealing::has_signed(key, signed.text.as_bytes(), &signed.signature) {
         return Err(invalid("The signature of the bearer token is not the client's."));
     }
     let assertion = Assertion {

@@ -155,7 +155,11 @@ impl Replay {
             assert!(offered.contains(scheme), "{at}: {scheme} is not offered: {offered}");
             assert_eq!(bare.header("x-vss-authenticateerror"), "", "{at}: that would end it");
         }
+        if connection.ended {
+            connection = Connection::open(self.server.address()).await;
+        }
         let answer = self.send(&mut connection, request, request.sender).await;
+        assert!(!connection.ended, "{at}: the body is not waited for");
         self.connections.insert(who, connection);
         self.check(request, &answer, at);
     }
