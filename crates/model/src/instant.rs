@@ -173,6 +173,12 @@ impl FromStr for Millis {
 }
 
 impl MillisRange {
+    /// Whether it is no time at all.
+    #[must_use]
+    pub fn is_zero(&self) -> bool {
+        self.most == Millis::ZERO
+    }
+
     /// The range that holds only `span`.
     #[must_use]
     pub const fn exactly(span: Millis) -> Self {

@@ -161,7 +161,7 @@ fn build_draft(project: Option<String>, query: &Query, body: &[u8]) -> Result<Bu
         parameters: body.parameters,
         template_parameters: body.template_parameters,
         reason: body.reason.unwrap_or_default(),
-        priority: body.priority.unwrap_or_default(),
+        priority: body.priority,
         tags: body.tags.unwrap_or_default(),
         keep_forever: body.keep_forever.unwrap_or_default(),
         ..BuildDetails::default()
@@ -216,7 +216,8 @@ fn query_order(text: &str) -> (BuildTime, bool) {
 }
 
 fn millis_since_1970(key: &str, text: &str) -> Result<i64, Refusal> {
-    millis_of_date(text).ok_or_else(|| Refusal::Invalid(format!("The value '{text}' is not valid for {key}.")))
+    millis_of_date(text)
+        .ok_or_else(|| Refusal::Invalid(format!("The value '{text}' is not valid for {key}.")))
 }
 
 /// What a `PATCH` changes. Clients send the whole build back, most of it as it was; nothing if it asks for
@@ -327,10 +328,16 @@ mod tests {
             r#"{"status":"Cancelling","id":5,"definition":{"id":1},"keepForever":false,"tags":[]}"#,
         ] {
             let call = call("PATCH", "P/_apis/build/builds/5", body);
-            assert!(matches!(call, BuildCall::Change(Some(project), BuildId(5), BuildChange { cancel: true, .. }) if project == "P"), "{body}");
+            assert!(
+                matches!(call, BuildCall::Change(Some(project), BuildId(5), BuildChange { cancel: true, .. }) if project == "P"),
+                "{body}"
+            );
         }
         let kept = call("PATCH", "P/_apis/build/builds/5", r#"{"keepForever":true,"status":"inProgress"}"#);
-        assert!(matches!(kept, BuildCall::Change(_, _, BuildChange { cancel: false, keep_forever: Some(true), .. })));
+        assert!(matches!(
+            kept,
+            BuildCall::Change(_, _, BuildChange { cancel: false, keep_forever: Some(true), .. })
+        ));
         assert!(matches!(decoded("PATCH", "P/_apis/build/builds/5", r#"{"quality":"x"}"#), Ok(None)));
     }
 
@@ -340,10 +347,14 @@ mod tests {
             BuildCall::Queue(draft) => *draft,
             other => panic!("{other:?}"),
         };
-        let by_id = draft(r#"{"definition":{"id":4},"sourceBranch":"x","priority":1,"reason":"pullRequest"}"#);
+        let by_id =
+            draft(r#"{"definition":{"id":4},"sourceBranch":"x","priority":1,"reason":"pullRequest"}"#);
         assert_eq!(by_id.definition, DefinitionRef::Id(DefinitionId(4)));
         assert_eq!(by_id.details.source_branch.as_deref(), Some("refs/heads/x"));
-        assert_eq!((by_id.details.priority, by_id.details.reason), (BuildPriority::High, BuildReason::PullRequest));
+        assert_eq!(
+            (by_id.details.priority, by_id.details.reason),
+            (Some(BuildPriority::High), BuildReason::PullRequest)
+        );
         let by_name = draft(r#"{"definition":{"name":"ci"}}"#);
         assert_eq!(by_name.definition, DefinitionRef::Name("ci".to_owned()));
         assert!(matches!(decoded("POST", "P/_apis/build/builds", "{}"), Err(Refusal::Invalid(_))));
@@ -357,10 +368,14 @@ mod tests {
         };
         for text in ["statusFilter=inProgress&resultFilter=failed", "statusFilter=1&resultFilter=8"] {
             let query = query(text);
-            assert_eq!((query.statuses, query.results), (vec![BuildStatus::InProgress], vec!["failed".to_owned()]));
+            assert_eq!(
+                (query.statuses, query.results),
+                (vec![BuildStatus::InProgress], vec!["failed".to_owned()])
+            );
         }
         assert_eq!(query("statusFilter=all").statuses, []);
-        let ordered = query("queryOrder=finishTimeAscending&$top=20&continuationToken=7&minTime=1970-01-01T00:00:01Z");
+        let ordered =
+            query("queryOrder=finishTimeAscending&$top=20&continuationToken=7&minTime=1970-01-01T00:00:01Z");
         assert_eq!((ordered.by, ordered.ascending), (BuildTime::Finished, true));
         assert_eq!((ordered.top, ordered.from, ordered.min_time), (Some(20), Some(BuildId(7)), Some(1_000)));
         assert!(matches!(decoded("GET", "_apis/build/builds?minTime=soon", ""), Err(Refusal::Invalid(_))));
@@ -368,7 +383,8 @@ mod tests {
 
     #[test]
     fn a_run_tells_its_branch_and_which_stages_to_leave_out() {
-        let body = r#"{"resources":{"repositories":{"self":{"refName":"refs/heads/x"}}},"stagesToSkip":["b"]}"#;
+        let body =
+            r#"{"resources":{"repositories":{"self":{"refName":"refs/heads/x"}}},"stagesToSkip":["b"]}"#;
         let BuildCall::Queue(draft) = call("POST", "P/_apis/pipelines/3/runs", body) else { panic!("a run") };
         assert_eq!(draft.details.source_branch.as_deref(), Some("refs/heads/x"));
         assert_eq!((draft.details.stages_to_skip, draft.as_run), (vec!["b".to_owned()], true));
