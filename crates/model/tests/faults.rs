@@ -54,7 +54,7 @@ fn what_a_scenario_leaves_out_is_not_written() {
 fn a_fault_of_the_service_that_cannot_be_is_refused_at_its_place() {
     for (good, bad, message) in [
         ("caller: keda", "caller: kedda", "kedda"),
-        ("route: job_requests, caller", "route: sessions, caller", "8:39: KEDA never asks for `sessions`"),
+        ("route: job_requests, caller", "route: sessions, caller", "8:41: KEDA never asks for `sessions`"),
         ("delay: 1s..4s", "delay: 4s..1s", "ends before it begins"),
         ("delay_per_row: 2ms", "delay_per_row: 0s", "`delay_per_row` must be more than 0s"),
         ("percent: 30", "percent: 0", "`percent` must be 1 or more, not 0"),
@@ -80,7 +80,8 @@ fn a_fault_of_the_service_that_cannot_be_is_refused_at_its_place() {
 #[test]
 fn a_fault_alone_is_held_to_the_same_rules() {
     let wrong = |text: &str| load::fault("here", text).expect_err(text)[0].to_string();
-    assert!(wrong(r#"{"service":{"from":"1m","to":"1m","answer":503}}"#).starts_with("here:1:32: `to` (1m)"));
+    assert!(wrong(r#"{"service":{"from":"1m","answer":200}}"#).starts_with("here:1:34: `answer` must be"));
+    assert!(wrong(r#"{"service":{"from":"1m","to":"1m","answer":503}}"#).contains("`to` (1m) must be later"));
     assert!(wrong(r#"{"service":{"from":"1m"}}"#).contains("this fault changes nothing"));
     assert!(wrong("[]").contains("this is no fault but"));
     assert!(load::fault("here", r#"{"service":{"from":"0s","answer":"hang"}}"#).is_ok());

@@ -152,7 +152,7 @@ fn a_message_that_is_lost_is_sent_again_with_the_job_s_next_assignment() {
     assert!(!organization.answered.contains_key(&held), "it is not there any more");
     for _ in 0..6 {
         organization.pass(Millis::minutes(1));
-        organization.hold(session, None);
+        organization.poll(session, None);
     }
     assert_eq!(organization.count(|fact| matches!(fact, Fact::JobRequestRequeued { .. })), 1);
     assert!(organization.message(session).id > message.id);
