@@ -244,6 +244,15 @@ impl Organization {
         }
     }
 
+    /// Makes a project, or changes who can see it: the jobs of a public one count as public.
+    ///
+    /// # Errors
+    /// If it cannot be one's name.
+    pub fn define_project(&self, name: &str, public: bool) -> Result<(), Refusal> {
+        let name = name.to_owned();
+        self.shared.decide(BuildCall::DefineProject { name, public }.into()).map(|_| ())
+    }
+
     /// Queues a build of a definition.
     ///
     /// # Errors

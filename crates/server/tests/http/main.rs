@@ -1,6 +1,7 @@
 //! The service over real sockets: what clients send and what they get.
 
 mod access;
+mod builds;
 mod client;
 mod discovery;
 mod fault_kinds;
