@@ -49,16 +49,12 @@ impl FaultSpan {
                 && fault.concerns(Route::JobRequests, CalledBy::Keda))
     }
 
-    /// Whether agents cannot renew their jobs, or leave the pool, while it lasts: because they are answered otherwise,
-    /// or too late.
-    pub(crate) fn cuts_agents_off(&self) -> bool {
+    /// Whether agents' requests to these routes are answered otherwise, or too late, while it lasts.
+    pub(crate) fn cuts_agents_off(&self, from: &[Route]) -> bool {
         let Some(Fault::Service(fault)) = &self.fault else { return false };
-        let routes =
-            [Route::JobRequests, Route::Agents, Route::Sessions, Route::Messages, Route::Locks, Route::Plans];
-        // Job requests were the name of locks, too, before those had one of their own.
-        let callers = [CalledBy::Agent, CalledBy::Other];
         // What a caller's token says of it may be more than its name does.
-        routes.iter().any(|route| callers.iter().any(|caller| fault.concerns(*route, *caller)))
+        let callers = [CalledBy::Agent, CalledBy::Other];
+        from.iter().any(|route| callers.iter().any(|caller| fault.concerns(*route, *caller)))
     }
 
     /// Whether KEDA's operator starts anew.

@@ -42,7 +42,8 @@ pub(super) fn judge(history: &History, judged: &mut Judged) {
         let left = pod.and_then(|pod| {
             let exits = pod.containers.values().flat_map(|container| &container.exits);
             let last = exits.map(|(at, _)| *at).max().or(pod.gone)?;
-            consequences::cut_off(history, last - pod.terminating.map_or(LEAVING, |(_, grace)| grace), last)
+            let since = last - pod.terminating.map_or(LEAVING, |(_, grace)| grace);
+            consequences::cut_off(history, &consequences::TO_LEAVE, since, last)
         });
         if let Some(fault) = taken.or(left) {
             let subject = format!("agent {}", history.agent_name(*id));

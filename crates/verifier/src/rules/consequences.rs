@@ -1,5 +1,6 @@
 //! What a fault of the scenario did by itself: told, and held against nobody.
 
+use model::fault::Route;
 use model::{Instant, Millis};
 
 use super::{Breach, Judged, Rule};
@@ -48,11 +49,23 @@ pub(super) fn deleted_pod<'h>(history: &'h History, pod: &Pod, at: Instant) -> O
     history.faults.iter().find(near)
 }
 
-/// The fault of the service that cut an agent off between two instants.
-pub(super) fn cut_off(history: &History, from: Instant, to: Instant) -> Option<&FaultSpan> {
+/// What keeps an agent's job its own: renewals, and that it hears of cancellations. Job requests were the name of
+/// locks, too, before those had one of their own.
+pub(super) const TO_KEEP_A_JOB: [Route; 4] =
+    [Route::Locks, Route::JobRequests, Route::Plans, Route::Messages];
+/// What an agent asks for to leave its pool.
+pub(super) const TO_LEAVE: [Route; 2] = [Route::Agents, Route::Sessions];
+
+/// The fault of the service that cut an agent off from these routes between two instants.
+pub(super) fn cut_off<'h>(
+    history: &'h History,
+    routes: &[Route],
+    from: Instant,
+    to: Instant,
+) -> Option<&'h FaultSpan> {
     let overlaps = |fault: &&FaultSpan| {
         let (start, end) = fault.span(history.end);
-        fault.cuts_agents_off() && start <= to && from <= end
+        fault.cuts_agents_off(routes) && start <= to && from <= end
     };
     history.faults.iter().find(overlaps)
 }

@@ -60,7 +60,8 @@ fn judge_end(history: &History, request: u64, job: &Job, judged: &mut Judged) {
         let lock =
             history.started.as_ref().map_or(Millis::ZERO, |started| started.scenario.organization.job_lock);
         let alive = pod.is_some_and(|pod| pod.gone.is_none_or(|gone| gone > finish.at));
-        let cut = consequences::cut_off(history, finish.at - lock, finish.at).filter(|_| alive);
+        let cut = consequences::cut_off(history, &consequences::TO_KEEP_A_JOB, finish.at - lock, finish.at)
+            .filter(|_| alive);
         if let Some(fault) = taken.or(cut) {
             let measured = format!("abandoned at {}", finish.at);
             return consequences::tell(judged, finish.at, named(request, job), measured, &fault.name());
