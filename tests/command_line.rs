@@ -82,7 +82,7 @@ fn a_manifest_that_is_not_yaml_is_a_mistake() {
 fn wrong_usage_exits_with_2() {
     let folder = tempfile::tempdir().expect("a folder");
     let article = scenarios().join("article.yaml").display().to_string();
-    let wrong: [&[&str]; 17] = [
+    let wrong: [&[&str]; 19] = [
         &[],
         &["run"],
         &["run", "x.yaml"],
@@ -98,6 +98,8 @@ fn wrong_usage_exits_with_2() {
         &["fidelity"],
         &["verify", "not-there.jsonl"],
         &["cluster", "up", "--name", "../x"],
+        &["cluster", "build", "--tests", "../x"],
+        &["cluster", "exec", "--name", "x"],
         &["serve", "--speed", "0"],
         &["serve", "--listen", "0.0.0.0:0"],
     ];

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use clap::builder::RangedI64ValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use cluster::local::{DEFAULT_KEDA, DEFAULT_SPEED, MAXIMUM_SPEED, check_version};
+use cluster::local::{DEFAULT_KEDA, DEFAULT_SPEED, MAXIMUM_SPEED, check_test, check_version};
 use model::Millis;
 use model::rules::{MOST_NODES, MOST_PODS_PER_NODE};
 
@@ -37,6 +37,10 @@ fn any_version(text: &str) -> Result<String, String> {
 
 fn keda_version(text: &str) -> Result<String, String> {
     check_version(text).map(|()| text.to_owned()).map_err(|error| error.to_string())
+}
+
+fn keda_test(text: &str) -> Result<String, String> {
+    check_test(text).map(|()| text.to_owned()).map_err(|error| error.to_string())
 }
 
 fn parallel(text: &str) -> Result<usize, String> {
@@ -325,7 +329,7 @@ pub(crate) enum ClusterCommand {
         /// Build KEDA's own end-to-end tests of this folder of its module too, such as
         /// `tests/scalers/azure/azure_pipelines`, and print the program and the folder to run it in,
         /// with a tab between them; can be given more than once.
-        #[arg(long, value_name = "FOLDER")]
+        #[arg(long, value_name = "FOLDER", value_parser = keda_test)]
         tests: Vec<String>,
     },
     /// Start a cluster that stays until `cluster down`.

@@ -27,7 +27,9 @@ mod toolchain;
 use std::fmt;
 use std::path::PathBuf;
 
-pub use build::{DEFAULT_KEDA, KUBERNETES, KedaTest, Programs, build, build_keda_tests, check_version};
+pub use build::{
+    DEFAULT_KEDA, KUBERNETES, KedaTest, Programs, build, build_keda_tests, check_test, check_version,
+};
 pub use certificates::CertificateError;
 pub use control_plane::{DEFAULT_NODES, LocalCluster, NODES_LABEL, Request};
 pub use folder::cache;
