@@ -49,6 +49,7 @@ fn organization(server: &Server, name: &str, events: UnboundedSender<Event>) -> 
         assign_delay: MillisRange::default(),
         job_lock: Millis::minutes(10),
         session_expiry: Millis::minutes(5),
+        quirks: model::quirks::Quirks::default(),
         pools: vec![scenario::Pool { name: "pool".to_owned(), id: 1, agents: vec![template] }],
     };
     let new = NewOrganization { name: name.to_owned(), token: TOKEN.to_owned(), settings, seed: 1, events };

@@ -183,8 +183,9 @@ impl Service {
             let build = self.builds.get(build)?;
             self.definitions.get(build.definition).map(|definition| definition.project_id)
         };
-        let wanted =
-            |id: &RequestId| !filtered || self.requests.get(id).is_some_and(|job| is_wanted(job, query, scope));
+        let wanted = |id: &RequestId| {
+            !filtered || self.requests.get(id).is_some_and(|job| is_wanted(job, query, scope))
+        };
         let limit = match (query.top, query.completed) {
             (Some(_), _) => usize::MAX,
             (None, Some(count)) => usize::try_from(count).unwrap_or(usize::MAX),
@@ -323,7 +324,8 @@ impl Service {
         }
         let pool = self.pools.get(&job.pool)?;
         let waiting = pool.queue.get(&(job.tag, job.demands.clone()));
-        let place = waiting.map_or(0, |waiting| waiting.iter().filter(|(.., other)| *other < job.id).count()) + 1;
+        let place =
+            waiting.map_or(0, |waiting| waiting.iter().filter(|(.., other)| *other < job.id).count()) + 1;
         if !self.parallel.is_free(job.tag) {
             return Some(format!(
                 "This agent request is not running because you have reached the maximum number of requests that \
@@ -510,7 +512,7 @@ fn cut_page(
 ) -> Result<Option<RequestId>, Refusal> {
     if let Some(from) = from {
         let begin = rows.iter().position(|row| *row == from);
-        let begin = begin.ok_or_else(|| Refusal::BadContinuation(from.0))?;
+        let begin = begin.ok_or(Refusal::BadContinuation(from.0))?;
         rows.drain(..begin);
     }
     let size = usize::try_from(top).unwrap_or(usize::MAX).min(MAX_ROWS_WITH_TOP);

@@ -111,7 +111,8 @@ pub(crate) struct Answered {
 }
 
 impl Answered {
-    /// The version that is asked for, or the latest that there is of the resource.
+    /// The version that is asked for, or the latest that is released, of which the resource may be a preview
+    /// (seen in public payloads).
     pub(crate) fn of(asked: Asked, location: Option<&Location>) -> Self {
         let latest = location.map_or(1, |location| location.version);
         let released = location.is_none_or(|location| location.released);
@@ -123,7 +124,7 @@ impl Answered {
                 ..version
             },
             Asked::Nothing | Asked::Nonsense => {
-                let (major, minor) = number(if released { RELEASED_VERSION } else { MAX_VERSION });
+                let (major, minor) = number(RELEASED_VERSION);
                 ApiVersion { major, minor, preview: (!released).then_some(Some(latest)) }
             }
         };
@@ -239,7 +240,7 @@ mod tests {
         };
         let json = "application/json; charset=utf-8; api-version=7.1";
         assert_eq!(told(POOLS, json), "7.1");
-        assert_eq!(told(JOB_REQUESTS, json), "7.2-preview.1");
+        assert_eq!(told(JOB_REQUESTS, json), "7.1-preview.1");
         assert_eq!(told(&format!("{POOLS}?api-version=6.0"), json), "6.0");
         assert_eq!(told(&format!("{POOLS}?api-version=7.1-preview"), json), "7.1-preview.1");
         assert_eq!(told("/p/_apis/build/builds?api-version=7.1-preview.9", json), "7.1-preview.7");

@@ -37,7 +37,10 @@ async fn keda_reads_the_queue_in_its_three_forms() {
     served.organization.queue_build("ci").expect("a build");
     for (query, matched) in [("", true), ("?completedRequestCount=0", true), ("?$top=250", false)] {
         let answer = served.keda(&format!("{JOBS}{query}")).await;
-        assert_eq!(answer.header("content-type"), Some("application/json; charset=utf-8; api-version=7.1"));
+        assert_eq!(
+            answer.header("content-type"),
+            Some("application/json; charset=utf-8; api-version=7.1-preview.1")
+        );
         let list = answer.json();
         assert_eq!(list["count"], 3, "{query}");
         for row in list["value"].as_array().expect("a list") {

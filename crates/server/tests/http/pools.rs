@@ -80,7 +80,7 @@ async fn an_agent_is_changed_by_what_a_patch_names() {
         ids(&served.get(&format!("{agents}?demands=gpu,Agent.OS%20-equals%20linux")).await.json()),
         [id]
     );
-    assert_eq!(ids(&served.get(&format!("{agents}?demands=gpu,maven")).await.json()), []);
+    assert!(ids(&served.get(&format!("{agents}?demands=gpu,maven")).await.json()).is_empty());
     assert_eq!(served.ask("DELETE", &path, "").await.status, 204);
     assert_eq!(served.ask("DELETE", &path, "").await.json()["typeKey"], "TaskAgentNotFoundException");
 }
