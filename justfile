@@ -29,6 +29,10 @@ keda-e2e *arguments:
 fidelity *arguments:
     scripts/fidelity {{arguments}}
 
+# The official Python, Node, Go and Rust clients against a server; --table writes what they found to docs/fidelity.md.
+clients *arguments:
+    scripts/clients {{arguments}}
+
 # What takes too long for every change; docs/full.md has its last result.
 full: e2e
     scripts/full

@@ -12,8 +12,9 @@ BEGIN, END = "<!-- calls by client: written by scripts/clients --table -->", "<!
 # The file of each client's calls, and what the table calls it.
 CLIENTS = {"python": "Python", "node": "Node", "go": "Go v7", "go-old": "Go v1", "rust": "Rust"}
 APIS = ["TaskAgent", "Task", "Build", "Pipelines", "Core"]
-ANSWERED = "answered"
-MARKS = {ANSWERED: "✓", "501": "501", "not offered": "–"}
+ANSWERED, NOT_MODELLED, NOT_OFFERED = "answered", "501", "not offered"
+MARKS = {ANSWERED: "✓", NOT_MODELLED: "501", NOT_OFFERED: "–"}
+REFUSALS = {NOT_MODELLED: "refused by name", NOT_OFFERED: "not offered"}
 
 # The Rust client names its calls otherwise: by what the other clients call the same one.
 RUST = {
@@ -28,21 +29,30 @@ RUST = {
         "builds.list": "get builds", "builds.queue": "queue build", "builds.get": "get build",
         "builds.delete": "delete build", "timeline.get": "get build timeline", "latest.get": "get latest build",
         "definitions.list": "get definitions", "definitions.get": "get definition",
+        "artifacts.list": "get artifacts", "stages.update": "update stage", "resource_usage.get": "get resource usage",
     },
     "Pipelines": {
         "pipelines.list": "list pipelines", "pipelines.get": "get pipeline", "runs.list": "list runs",
         "runs.get": "get run", "logs.list": "list logs", "logs.get": "get log", "artifacts.get": "get artifact",
         "pipelines.create": "create pipeline",
     },
-    "Core": {"projects.list": "get projects", "projects.get": "get project"},
+    "Core": {
+        "projects.list": "get projects", "projects.get": "get project", "projects.update": "update project",
+        "projects.create": "queue create project", "projects.delete": "queue delete project",
+        "teams.get": "get team", "teams.create": "create team", "teams.update": "update team",
+        "teams.delete": "delete team", "processes.list": "get processes", "processes.get": "get process by id",
+    },
 }
 
 
 def words(client, api, name):
     """A call's name as words, the same for each client."""
     if client == "rust":
-        named = RUST[api].get(name)
-        return named or name.split(".")[1].replace("_", " ")
+        group, operation = name.split(".")
+        # Only such words stand for what their group says.
+        is_bare = operation in ("add", "create", "delete", "get", "list", "update")
+        named = f"{operation} {group}" if is_bare else operation
+        return RUST[api].get(name) or named.replace("_", " ")
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower().replace("_", " ")
 
 
@@ -54,8 +64,15 @@ def read(folder):
             mark, *rest = line.split("\t")
             if mark == "call":
                 api, name, outcome = rest
-                calls[api, words(client, api, name)][client] = outcome
+                call = calls[api, words(client, api, name)]
+                assert client not in call, f"two calls of {client} have one name here: {api} {name}"
+                call[client] = outcome
     return calls
+
+
+def refusal(outcomes):
+    """What a call that nobody is answered comes to: it is not offered only if no client is told that it is not modelled."""
+    return NOT_MODELLED if NOT_MODELLED in outcomes.values() else NOT_OFFERED
 
 
 def table(calls):
@@ -68,14 +85,14 @@ def table(calls):
         for name in answered:
             marks = [MARKS.get(calls[api, name].get(client), "") for client in CLIENTS]
             lines.append(f"| {api}: {name} | " + " | ".join(marks) + " |")
-        left = [name for name in names if name not in answered]
-        if left:
-            others.append(f"- {api}, {len(left)} calls: {', '.join(left)}.")
-    counts = [sum(1 for of in calls.values() if of.get(client) == ANSWERED) for client in CLIENTS]
-    lines.append("| calls answered | " + " | ".join(map(str, counts)) + " |")
-    refused = [sum(1 for of in calls.values() if of.get(client) not in (ANSWERED, None)) for client in CLIENTS]
-    lines.append("| calls refused | " + " | ".join(map(str, refused)) + " |")
-    return "\n".join([*lines, "", "Refused by name, or not offered:", "", *others])
+        for outcome, words in REFUSALS.items():
+            left = [name for name in names if name not in answered and outcome == refusal(calls[api, name])]
+            if left:
+                others.append(f"- {api}, {words}, {len(left)} calls: {', '.join(left)}.")
+    for outcome, words in {ANSWERED: "answered", **REFUSALS}.items():
+        counts = [sum(1 for of in calls.values() if of.get(client) == outcome) for client in CLIENTS]
+        lines.append(f"| calls {words} | " + " | ".join(map(str, counts)) + " |")
+    return "\n".join([*lines, "", "All other calls:", "", *others])
 
 
 def main():
