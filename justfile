@@ -11,11 +11,12 @@ style:
     cargo fmt --check
     cargo clippy --workspace --all-targets -- -D warnings
     cargo clippy --test local_cluster -- -D warnings
-    gofmt -l kind/local/launcher | (! grep .)
+    gofmt -l kind/local/launcher clients/go | (! grep .)
+    cargo fmt --check --manifest-path clients/rust/Cargo.toml
 
-# The official clients of Azure DevOps in four languages, unmodified, against a server.
-clients:
-    scripts/clients
+# The official clients of Azure DevOps in four languages, unmodified, against a server; --table writes down what they found.
+clients *arguments:
+    scripts/clients {{arguments}}
 
 # The scenarios that guard a change, on real KEDA.
 scenarios:
@@ -28,10 +29,6 @@ keda-e2e *arguments:
 # The simulation held against real KEDA, on the library and on random scenarios.
 fidelity *arguments:
     scripts/fidelity {{arguments}}
-
-# The official Python, Node, Go and Rust clients against a server; --table writes what they found to docs/fidelity.md.
-clients *arguments:
-    scripts/clients {{arguments}}
 
 # What takes too long for every change; docs/full.md has its last result.
 full: e2e
