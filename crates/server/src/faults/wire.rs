@@ -136,12 +136,14 @@ pub(crate) async fn truncated(response: Response) -> Response {
     // The head promises all of it.
     parts.headers.insert(CONTENT_LENGTH, whole.len().into());
     let half = Some(whole.slice(..whole.len() / 2));
-    Response::from_parts(parts, Body::new(BreaksOff { half }))
+    Response::from_parts(parts, Body::new(BreaksOff { half, flushes: true }))
 }
 
 /// Half of a body, and then an error.
 struct BreaksOff {
     half: Option<Bytes>,
+    /// Whether what there is has still to go out: an error at once would take it along.
+    flushes: bool,
 }
 
 impl hyper::body::Body for BreaksOff {
@@ -150,9 +152,15 @@ impl hyper::body::Body for BreaksOff {
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
-        _context: &mut Context<'_>,
+        context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
-        let next = self.half.take().map(Frame::data);
-        Poll::Ready(Some(next.ok_or_else(|| io::ErrorKind::ConnectionAborted.into())))
+        if let Some(half) = self.half.take() {
+            return Poll::Ready(Some(Ok(Frame::data(half))));
+        }
+        if std::mem::take(&mut self.flushes) {
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        Poll::Ready(Some(Err(io::ErrorKind::ConnectionAborted.into())))
     }
 }

@@ -110,7 +110,7 @@ async fn until_state(served: &Served, fault: u64, state: &str) {
 async fn what_cannot_be_a_fault_is_told_with_its_place() {
     let served = Served::start().await;
     for (body, wrong) in [
-        (r#"{ "service": { "from": "0s", "answer": 200 } }"#, "the request:1:39: `answer` must be a status"),
+        (r#"{ "service": { "from": "0s", "answer": 200 } }"#, "the request:1:40: `answer` must be a status"),
         (r#"{ "service": { "from": "0s" } }"#, "this fault changes nothing"),
         (r#"{ "service": { "from": "0s", "anwser": 500 } }"#, "anwser"),
         (r#"{ "pod_kill": { "at": "0s" } }"#, "Only faults of the service"),
