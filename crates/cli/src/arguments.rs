@@ -294,6 +294,10 @@ pub(crate) struct ServeArguments {
     /// A pool, as NAME or NAME=ID; can be given more than once.
     #[arg(long, value_name = "NAME[=ID]", default_value = "Default")]
     pub(crate) pool: Vec<String>,
+    /// A file with the organisation as a scenario has it, its `projects`, and `definitions` of what its
+    /// pipelines run; it takes the place of --pool and --parallel-jobs.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["pool", "parallel_jobs"])]
+    pub(crate) config: Option<PathBuf>,
     /// The file with the personal access token; without it one is made and written to standard output.
     #[arg(long, value_name = "FILE")]
     pub(crate) token_file: Option<PathBuf>,

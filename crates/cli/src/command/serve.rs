@@ -1,21 +1,23 @@
 //! `poolproof serve`: a fake Azure DevOps organisation by itself.
 
 use std::fs::OpenOptions;
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use azure_devops::Switches;
+use azure_devops::{Definition, Refusal, Switches};
 use clock::Clock;
 use cluster::local::{self, named};
+use model::pipeline::Served;
 use model::scenario::{self, ParallelJobs};
-use model::{Event, MillisRange};
-use server::{Limits, NewOrganization, Options, Server, State, StateError, Survive, Tls};
+use model::{Event, MillisRange, load};
+use server::{Limits, NewOrganization, Options, Organization, Server, State, StateError, Survive, Tls};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use super::{Outcome, interruption, print};
 use crate::arguments::ServeArguments;
 use crate::exit::{Exit, Failure};
+use crate::problems;
 
 pub(crate) async fn serve(arguments: ServeArguments) -> Outcome {
     check(&arguments)?;
@@ -38,10 +40,14 @@ pub(crate) async fn serve(arguments: ServeArguments) -> Outcome {
         .await
         .map_err(|error| Failure::environment(format!("cannot listen on {}: {error}", arguments.listen)))?;
     let (events, received) = unbounded_channel();
+    let config = arguments.config.as_deref().map(read_config).transpose()?;
     let new = NewOrganization {
         name: arguments.organization.clone(),
         token: token.clone(),
-        settings: settings(&arguments)?,
+        settings: match &config {
+            Some(config) => config.organization.clone(),
+            None => settings(&arguments)?,
+        },
         seed: 1,
         events,
     };
@@ -49,6 +55,9 @@ pub(crate) async fn serve(arguments: ServeArguments) -> Outcome {
         None => server.add_organization(new).map_err(Failure::usage)?,
         Some(state) => server.add_organization_kept(new, Switches::default(), state).map_err(of_state)?,
     };
+    if let Some(config) = &config {
+        set_up(&organization, config).map_err(Failure::usage)?;
+    }
     print(&format!("{}\n", organization.url()));
     if is_told {
         print(&format!("{token}\n"));
@@ -158,6 +167,33 @@ fn settings(arguments: &ServeArguments) -> Result<scenario::Organization, Failur
         assign_delay: MillisRange::default(),
         ..scenario::Organization::with_pools(pools)
     })
+}
+
+/// The configuration of a file; its mistakes are shown where they stand.
+fn read_config(file: &Path) -> Result<Served, Failure> {
+    let shown = file.display().to_string();
+    let bytes =
+        std::fs::read(file).map_err(|error| Failure::usage(format!("cannot read {shown}: {error}")))?;
+    let read = load::text(&shown, &bytes).map_err(|problem| vec![problem]);
+    read.and_then(|text| load::served(&shown, text)).map_err(|mistakes| {
+        let count = mistakes.len();
+        eprint!("{}", problems::render(&mistakes, std::io::stderr().is_terminal()));
+        Failure::usage(format!("{count} mistakes in {shown}"))
+    })
+}
+
+/// Makes the projects and definitions of a configuration. One of the same name takes the place of another.
+fn set_up(organization: &Organization, config: &Served) -> Result<(), Refusal> {
+    for project in &config.projects {
+        organization.define_project(&project.name, project.public)?;
+    }
+    let pool = config.organization.pools.first().map_or("", |pool| pool.name.as_str());
+    for stated in &config.definitions {
+        let definition =
+            Definition::of_scenario(stated, pool).map_err(|error| Refusal::Invalid(error.to_string()))?;
+        organization.define(definition)?;
+    }
+    Ok(())
 }
 
 fn read_token(file: &Path) -> Result<String, Failure> {
