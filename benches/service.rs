@@ -30,6 +30,7 @@ fn service() -> Service {
         assign_delay: MillisRange::exactly(Millis::ZERO),
         job_lock: Millis::minutes(10),
         session_expiry: Millis::minutes(5),
+        quirks: model::quirks::Quirks::default(),
         pools: vec![scenario::Pool { name: "pool".to_owned(), id: POOL.0, agents: vec![template] }],
     };
     let url = "http://127.0.0.1:8080/acme";

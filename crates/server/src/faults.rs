@@ -105,8 +105,10 @@ impl Faults {
         mut read: impl FnMut(Call) -> Option<Snapshot>,
     ) {
         if fault.answer == Some(ServiceAnswer::Named(NamedAnswer::Stale)) {
-            let read = |(key, call): (&Box<str>, &Call)| Some((key.clone(), read(call.clone())?));
-            let before = self.reads.iter().filter_map(read).collect();
+            let mut before = BTreeMap::new();
+            for (key, call) in &self.reads {
+                before.extend(read(call.clone()).map(|snapshot| (key.clone(), snapshot)));
+            }
             self.before.insert(id, before);
         }
         self.on.begin(id, fault);

@@ -23,11 +23,11 @@ use model::{Fact, Instant, Millis};
 use uuid::Uuid;
 
 use crate::control_faults;
+use crate::decoding::{self, Work};
 use crate::discovery::locations::{self, Location};
 use crate::discovery::versions;
-use crate::decoding::{self, Work};
-use crate::journal::NotKept;
 use crate::faults::{self, Effect, Instead};
+use crate::journal::NotKept;
 use crate::organization::{Called, Encoded, ScalerRead, Shared};
 use crate::packages::{self, PackageQuery};
 use crate::query::{self, Query};
@@ -390,11 +390,11 @@ fn before_call(organization: &Shared, call: &Call, asked: &Asked, shown: Shown) 
             return Some(organization.message(message));
         }
         Call::CloseSession { session, .. } => faults.on.session_ended(*session),
-        Call::RenewJobRequest { request, .. } => {
-            if faults.on.loses_lock(&asked.hit(Some(fault::Route::Locks), shown)) {
-                drop(faults);
-                organization.upset(Upset::LoseLock(*request));
-            }
+        Call::RenewJobRequest { request, .. }
+            if faults.on.loses_lock(&asked.hit(Some(fault::Route::Locks), shown)) =>
+        {
+            drop(faults);
+            organization.upset(Upset::LoseLock(*request));
         }
         _ => {}
     }
@@ -421,13 +421,7 @@ fn gone(organization: &Shared) -> Encoded {
     crate::organization::refused(&Refusal::NothingHere(format!("/{}", organization.name)))
 }
 
-fn answer_locally(
-    hub: &Hub,
-    organization: &Shared,
-    caller: Caller,
-    work: &Work,
-    origin: &str,
-) -> Response {
+fn answer_locally(hub: &Hub, organization: &Shared, caller: Caller, work: &Work, origin: &str) -> Response {
     match work {
         Work::Call(_) => unreachable!("calls go to the service"),
         Work::ConnectionData => {

@@ -43,8 +43,11 @@ fn run(fault: &str) -> Vec<Event> {
     simulate(fault, "").expect("a simulated run")
 }
 
+/// A read's status, rows and latency.
+type Read = (u16, usize, u64);
+
 /// Statuses, rows and latencies of KEDA's reads while the fault was on, and of the others.
-fn reads(events: &[Event]) -> (Vec<(u16, usize, u64)>, Vec<(u16, usize, u64)>) {
+fn reads(events: &[Event]) -> (Vec<Read>, Vec<Read>) {
     let when = |like: fn(&Fact) -> bool| events.iter().find(|event| like(&event.fact)).map(|event| event.at);
     let from = when(|fact| matches!(fact, Fact::FaultOn { .. })).expect("it begins");
     let to = when(|fact| matches!(fact, Fact::FaultOff { .. })).unwrap_or(Instant(u64::MAX));
@@ -56,7 +59,7 @@ fn reads(events: &[Event]) -> (Vec<(u16, usize, u64)>, Vec<(u16, usize, u64)>) {
         _ => None,
     };
     let (hit, not): (Vec<_>, Vec<_>) = events.iter().filter_map(read).partition(|(on, _)| *on);
-    let told = |reads: Vec<(bool, (u16, usize, u64))>| reads.into_iter().map(|(_, read)| read).collect();
+    let told = |reads: Vec<(bool, Read)>| reads.into_iter().map(|(_, read)| read).collect();
     (told(hit), told(not))
 }
 

@@ -103,10 +103,10 @@ impl Nodes {
                 return on.again(*session, *after).map(azure_devops::Answer::Message);
             }
             azure_devops::Call::CloseSession { session, .. } => on.session_ended(*session),
-            azure_devops::Call::RenewJobRequest { request, .. } => {
-                if on.loses_lock(&asked(now, Route::Locks)) {
-                    self.ask(now, azure_devops::Call::Upset(Upset::LoseLock(*request)), around);
-                }
+            azure_devops::Call::RenewJobRequest { request, .. }
+                if on.loses_lock(&asked(now, Route::Locks)) =>
+            {
+                self.ask(now, azure_devops::Call::Upset(Upset::LoseLock(*request)), around);
             }
             _ => {}
         }
