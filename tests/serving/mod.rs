@@ -140,7 +140,7 @@ pub(crate) fn wait_for(what: &str, mut holds: impl FnMut() -> bool) {
         if holds() {
             return;
         }
-        std::thread::sleep(Duration::from_millis(20));
+        clock::wall::block(Duration::from_millis(20));
     }
     panic!("there was no {what} in time");
 }

@@ -16,9 +16,9 @@ use crate::demands::Demand;
 use crate::faults::Upset;
 use crate::ids::{AgentId, BuildId, DefinitionId, MessageId, PoolId, RequestId, WaiterId};
 use crate::messages::Message;
-use crate::pools::{PoolAnswer, PoolCall, Properties};
 use crate::oauth::{Assertion, IssuedToken, PublicKey};
 use crate::plans::{PlanAnswer, PlanCall};
+use crate::pools::{PoolAnswer, PoolCall, Properties};
 use crate::{Refusal, Secret};
 
 /// One call of the protocol.

@@ -15,9 +15,8 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use self::objects::{
-    AgentAuthorization, AgentObject, AgentReference, JobData, JobRequestObject,
-    Link, LinkedReference, Links, PendingUpdateObject, QueueReference,
-    SessionObject, TokenObject,
+    AgentAuthorization, AgentObject, AgentReference, JobData, JobRequestObject, Link, LinkedReference, Links,
+    PendingUpdateObject, QueueReference, SessionObject, TokenObject,
 };
 use crate::Service;
 use crate::agents::Agent;

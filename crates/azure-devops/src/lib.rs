@@ -26,11 +26,11 @@ mod job_requests;
 pub mod limits;
 mod messages;
 pub mod oauth;
-pub mod plans;
 mod parallel;
+pub mod plans;
 mod pools;
-mod queues;
 mod projects;
+mod queues;
 mod rows;
 mod seals;
 mod secret;
@@ -45,29 +45,32 @@ pub mod wire;
 pub use agents::AgentSnapshot;
 pub use builds::{
     BuildAnswer, BuildCall, BuildChange, BuildDetails, BuildDraft, BuildPriority, BuildQuery, BuildReason,
-    BuildStatus, BuildTime, Condition, DEFAULT_STAGE, Definition, DefinitionQuery, DefinitionRef, JOB_TIMEOUT,
-    JobTemplate, LogPart, Phase, Stage, TagChange, results_named,
+    BuildStatus, BuildTime, Condition, DEFAULT_STAGE, Definition, DefinitionQuery, DefinitionRef,
+    JOB_TIMEOUT, JobTemplate, LogPart, Phase, Stage, TagChange, results_named,
 };
 pub use call::{
-    AgentChange, AgentDraft, Answer, Call, Caller, Credential, Effects, Include, JobRequestList, JobRequestQuery, Reply, SessionDraft,
+    AgentChange, AgentDraft, Answer, Call, Caller, Credential, Effects, Include, JobRequestList,
+    JobRequestQuery, Reply, SessionDraft,
 };
 pub use capabilities::{OwnCapability, SharedCapabilities, SystemCapabilities};
 pub use demands::{Demand, NotADemand};
 pub use errors::Refusal;
 pub use ids::{AgentId, BuildId, DefinitionId, MessageId, PoolId, QueueId, RequestId, WaiterId};
 pub use messages::{Message, MessageContent};
-pub use plans::{PlanAnswer, PlanCall, PlanReports};
 pub use parallel::ParallelismTag;
+pub use plans::{PlanAnswer, PlanCall, PlanReports};
 pub use pools::{
     AgentQuery, PoolAnswer, PoolCall, PoolChange, PoolDetails, PoolDraft, PoolQuery, PoolType, Properties,
     PropertyFilter,
 };
-pub use queues::QueueQuery;
 pub use projects::DEFAULT_PROJECT;
+pub use queues::QueueQuery;
 pub use rows::Row;
 pub use seals::SessionKey;
 pub use secret::Secret;
 pub use service::Service;
-pub use settings::{AllAgentsMatch, ApiVersions, BadToken, QueueTimeFailure, RowOrder, SessionEncryption, Settings, Switches};
+pub use settings::{
+    AllAgentsMatch, ApiVersions, BadToken, QueueTimeFailure, RowOrder, SessionEncryption, Settings, Switches,
+};
 pub use snapshot::NotASnapshot;
 pub use updates::{AgentVersion, NotAVersion};

@@ -77,9 +77,11 @@ impl<'a> Row<'a> {
     /// The names in `matchedAgents`.
     pub fn matched_agents(&self) -> impl Iterator<Item = &'a str> + use<'a> {
         let shown = self.shows_matches();
-        let pool = self.service.pools.get(&self.job.pool).filter(|pool| {
-            shown && !self.service.tells_all_agents_only(pool, &self.job.demands)
-        });
+        let pool = self
+            .service
+            .pools
+            .get(&self.job.pool)
+            .filter(|pool| shown && !self.service.tells_all_agents_only(pool, &self.job.demands));
         let (service, demands) = (self.service, &self.job.demands);
         pool.into_iter()
             .flat_map(move |pool| service.matching_agents(pool, demands))

@@ -210,7 +210,10 @@ impl Rules<'_> {
                 let hint = hint.unwrap_or_else(|| format!("declared: {}", one_of(names)));
                 self.report(pool.mark, format!("there is no pool `{}`", shortened(name)), Some(hint));
             }
-            None if names.len() > 1 && burst.entry("pool").is_none() && burst.entry("definition").is_none() => {
+            None if names.len() > 1
+                && burst.entry("pool").is_none()
+                && burst.entry("definition").is_none() =>
+            {
                 let hint = format!("add `pool:` with {}", one_of(names));
                 self.report(burst.mark, "which pool? there are several", Some(hint));
             }

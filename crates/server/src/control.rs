@@ -103,7 +103,10 @@ mod tests {
         let definition = definition(body).expect("a definition");
         let names: Vec<&str> = definition.jobs().map(|job| job.name.as_str()).collect();
         assert_eq!(names, ["Job 1", "Job 2", "lint"]);
-        assert_eq!(definition.jobs().next().map(|job| job.duration), Some(MillisRange::exactly(Millis::minutes(5))));
+        assert_eq!(
+            definition.jobs().next().map(|job| job.duration),
+            Some(MillisRange::exactly(Millis::minutes(5)))
+        );
         assert_eq!(definition.project, "poolproof");
     }
 

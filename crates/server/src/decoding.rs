@@ -8,7 +8,10 @@ use std::sync::Arc;
 use axum::http::Method;
 use azure_devops::oauth::PublicKey;
 use azure_devops::wire::WireResult;
-use azure_devops::{AgentChange, AgentDraft, AgentId, BuildCall, Call, Include, JobRequestQuery, PoolCall, Properties, PropertyFilter, Refusal, SessionDraft};
+use azure_devops::{
+    AgentChange, AgentDraft, AgentId, BuildCall, Call, Include, JobRequestQuery, PoolCall, Properties,
+    PropertyFilter, Refusal, SessionDraft,
+};
 use model::event::RequestForm;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -299,9 +302,9 @@ pub(crate) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use azure_devops::RequestId;
-    use azure_devops::PoolId;
     use crate::{query, routes};
+    use azure_devops::PoolId;
+    use azure_devops::RequestId;
 
     fn decoded(method: &str, target: &str, body: &str) -> Result<Option<Work>, Refusal> {
         let method: Method = method.parse().expect("a method");
@@ -334,7 +337,9 @@ mod tests {
     #[test]
     fn a_pool_is_asked_for_by_name_or_by_id() {
         let by_name = call("GET", "_apis/distributedtask/pools?poolName=my+pool", "");
-        assert!(matches!(by_name, Call::Pools(call) if matches!(&*call, PoolCall::List(query) if query.name.as_deref() == Some("my pool"))));
+        assert!(
+            matches!(by_name, Call::Pools(call) if matches!(&*call, PoolCall::List(query) if query.name.as_deref() == Some("my pool")))
+        );
         let by_id = call("GET", "_apis/distributedtask/pools?poolID=44", "");
         assert!(matches!(by_id, Call::FindPool(PoolId(44))));
     }

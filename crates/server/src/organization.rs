@@ -6,12 +6,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::body::Bytes;
 use axum::http::header::{HeaderName, HeaderValue};
-use azure_devops::{BuildCall, 
-    AgentSnapshot, Answer, BuildId, Call, Definition, DefinitionId, DefinitionRef, Effects, JobRequestQuery,
-    PoolId, Refusal, Reply, Secret, Service, Settings, Switches, WaiterId,
-};
 use azure_devops::Message;
 use azure_devops::faults::{FaultId, Upset};
+use azure_devops::{
+    AgentSnapshot, Answer, BuildCall, BuildId, Call, Definition, DefinitionId, DefinitionRef, Effects,
+    JobRequestQuery, PoolId, Refusal, Reply, Secret, Service, Settings, Switches, WaiterId,
+};
 use clock::Clock;
 use model::event::{RequestForm, ScalerRow};
 use model::fault::ServiceFault;
@@ -20,9 +20,9 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::{Notify, oneshot, watch};
 use tokio::task::JoinHandle;
 
-use crate::{Hub, responses};
 use crate::faults::{Faults, Snapshot};
 use crate::journal::{self, Journal, Line, StateError, Ticket};
+use crate::{Hub, responses};
 
 /// What an organisation is made of.
 pub struct NewOrganization {
@@ -316,14 +316,8 @@ impl Shared {
         journal: Option<Journal>,
     ) -> Arc<Self> {
         let (clock, url) = (hub.clock, hub.url_of(&new.name));
-        let state = State {
-            service,
-            journal,
-            waiters: BTreeMap::new(),
-            last_list: None,
-            wakes: None,
-            closed: false,
-        };
+        let state =
+            State { service, journal, waiters: BTreeMap::new(), last_list: None, wakes: None, closed: false };
         let shared = Arc::new(Self {
             name: new.name,
             url,
@@ -535,7 +529,9 @@ impl Shared {
         for (waiter, answer) in effects.answered {
             let Some(waiting) = state.waiters.remove(&waiter) else { continue };
             let encoded = match answer {
-                Ok(answer) => Polled { answer: encode(&state.service, &answer), message: message_in(&answer) },
+                Ok(answer) => {
+                    Polled { answer: encode(&state.service, &answer), message: message_in(&answer) }
+                }
                 Err(refusal) => refused_by(&state.service, &refusal).into(),
             };
             // The client is gone. The message stays until it is deleted, so nothing is lost.

@@ -49,7 +49,8 @@ impl Query {
 fn one_of<T: Copy>(what: &str, text: &str, names: &[(u64, &str, T)]) -> Result<T, Refusal> {
     let text = text.trim();
     let number = text.parse::<u64>().ok();
-    let is_it = |(known, name, _): &&(u64, &str, T)| Some(*known) == number || name.eq_ignore_ascii_case(text);
+    let is_it =
+        |(known, name, _): &&(u64, &str, T)| Some(*known) == number || name.eq_ignore_ascii_case(text);
     let found = names.iter().find(is_it).map(|(_, _, value)| *value);
     found.ok_or_else(|| Refusal::Invalid(format!("The value '{text}' is not valid for {what}.")))
 }

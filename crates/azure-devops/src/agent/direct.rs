@@ -156,9 +156,11 @@ pub fn polled(service: &Service, answer: &crate::Answer) -> Answer {
             None => Answer::NoMessage,
         },
         // An agent without a binary of its own has nothing to update.
-        MessageContent::Refresh { .. } => {
-            Answer::Message { message: id, kind: crate::wire::REFRESH_MESSAGE.to_owned(), body: String::new() }
-        }
+        MessageContent::Refresh { .. } => Answer::Message {
+            message: id,
+            kind: crate::wire::REFRESH_MESSAGE.to_owned(),
+            body: String::new(),
+        },
         MessageContent::Cancel { request } => match service.job_id(request) {
             Some(job) => Answer::Cancellation { message: id, job: job.into() },
             None => Answer::NoMessage,

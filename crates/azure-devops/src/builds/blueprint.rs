@@ -7,10 +7,10 @@ use model::{Instant, Millis, MillisRange};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{Build, BuildPriority};
 use super::call::{BuildAnswer, DefinitionQuery, DefinitionRef};
 use super::definition::{Definition, JobTemplate, Phase};
 use super::progress::{Outline, PhaseShape, StageShape};
+use super::{Build, BuildPriority};
 use crate::call::Answer;
 use crate::demands::{Demand, Demands};
 use crate::ids::{DefinitionId, PoolId};
@@ -79,15 +79,12 @@ impl Definitions {
 }
 
 /// The places of names in a list of names, which all have to be there.
-fn places<'n>(
-    names: &[&'n str],
-    of: &str,
-    wanted: &[String],
-    what: &str,
-) -> Result<Vec<usize>, Refusal> {
+fn places(names: &[&str], of: &str, wanted: &[String], what: &str) -> Result<Vec<usize>, Refusal> {
     let place = |wanted: &String| {
         let found = names.iter().position(|name| same_name(name, wanted));
-        found.ok_or_else(|| Refusal::Invalid(format!("The {what} {of} depends on the unknown {what} {wanted}.")))
+        found.ok_or_else(|| {
+            Refusal::Invalid(format!("The {what} {of} depends on the unknown {what} {wanted}."))
+        })
     };
     wanted.iter().map(place).collect()
 }
@@ -223,7 +220,9 @@ impl Service {
         }
         let stages: Vec<_> = blueprint.outline.stages.iter().map(|stage| stage.depends_on.clone()).collect();
         if has_cycle(&stages, 0) {
-            return Err(Refusal::Invalid("The stages of a definition depend on each other in a circle.".to_owned()));
+            return Err(Refusal::Invalid(
+                "The stages of a definition depend on each other in a circle.".to_owned(),
+            ));
         }
         Ok(blueprint)
     }
@@ -264,7 +263,9 @@ impl Service {
             });
         }
         if has_cycle(&graph, first) {
-            return Err(Refusal::Invalid("The jobs of a definition depend on each other in a circle.".to_owned()));
+            return Err(Refusal::Invalid(
+                "The jobs of a definition depend on each other in a circle.".to_owned(),
+            ));
         }
         Ok(first..blueprint.phases.len())
     }

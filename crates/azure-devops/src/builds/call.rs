@@ -373,9 +373,7 @@ impl Service {
             BuildCall::GetTimeline(project, id, timeline) => {
                 self.get_timeline(project.as_deref(), id, timeline)?
             }
-            BuildCall::ListLogs(project, id) => {
-                Told::Logs(self.get_build(project.as_deref(), id)?.id).into()
-            }
+            BuildCall::ListLogs(project, id) => Told::Logs(self.get_build(project.as_deref(), id)?.id).into(),
             BuildCall::ReadLog(project, id, part) => self.read_log(project.as_deref(), id, part)?,
             BuildCall::ListNothing(project, id) => {
                 self.get_build(project.as_deref(), id)?;
@@ -384,9 +382,7 @@ impl Service {
             BuildCall::ListTags(project, id) => {
                 Told::Texts(self.get_build(project.as_deref(), id)?.details.tags.clone()).into()
             }
-            BuildCall::ChangeTags(project, id, change) => {
-                self.change_tags(project.as_deref(), id, change)?
-            }
+            BuildCall::ChangeTags(project, id, change) => self.change_tags(project.as_deref(), id, change)?,
             BuildCall::GetResourceUsage => Told::ResourceUsage.into(),
             BuildCall::GetPipeline(project, id) => {
                 Told::Pipeline(self.get_definition(project.as_deref(), id)?.id).into()

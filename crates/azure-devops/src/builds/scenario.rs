@@ -37,7 +37,8 @@ fn stages(stated: &[pipeline::Stage]) -> Result<Vec<Stage>, NotADemand> {
     let mut before: Option<&str> = None;
     let mut stages = Vec::with_capacity(stated.len());
     for stage in stated {
-        let depends_on = stage.depends_on.clone().unwrap_or_else(|| before.map(str::to_owned).into_iter().collect());
+        let depends_on =
+            stage.depends_on.clone().unwrap_or_else(|| before.map(str::to_owned).into_iter().collect());
         stages.push(Stage {
             name: stage.name.clone(),
             depends_on,
@@ -147,7 +148,8 @@ mod tests {
             r#"{"name":"ci","stages":[{"name":"a","jobs":[{"duration":"1s"}]},{"name":"b","jobs":[{"duration":"1s"}]},
                 {"name":"c","depends_on":[],"condition":"always","jobs":[{"duration":"1s"}]}]}"#,
         );
-        let before: Vec<&[String]> = definition.stages.iter().map(|stage| stage.depends_on.as_slice()).collect();
+        let before: Vec<&[String]> =
+            definition.stages.iter().map(|stage| stage.depends_on.as_slice()).collect();
         assert_eq!(before, [&[][..], &["a".to_owned()][..], &[][..]]);
         assert_eq!(definition.stages[2].condition, Condition::Always);
     }

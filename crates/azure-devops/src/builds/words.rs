@@ -179,7 +179,10 @@ mod tests {
     #[test]
     fn words_and_numbers_are_read_and_words_are_written() {
         let read = |json: &str| serde_json::from_str::<BuildPriority>(json).ok();
-        assert_eq!((read("\"High\""), read("1"), read("9")), (Some(BuildPriority::High), read("\"high\""), None));
+        assert_eq!(
+            (read("\"High\""), read("1"), read("9")),
+            (Some(BuildPriority::High), read("\"high\""), None)
+        );
         for reason in REASONS.map(|(_, _, reason)| reason) {
             let written = serde_json::to_string(&reason).expect("a word");
             assert_eq!(serde_json::from_str::<BuildReason>(&written).expect("read back"), reason);

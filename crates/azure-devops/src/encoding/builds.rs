@@ -28,14 +28,15 @@ fn object(mut value: Value) -> Value {
     value
 }
 
-fn list(items: Vec<Value>) -> Value {
+fn list(items: impl IntoIterator<Item = Value>) -> Value {
+    let items: Vec<Value> = items.into_iter().collect();
     json!({ "count": items.len(), "value": items })
 }
 
 impl Service {
     pub(super) fn write_build_answer(&self, answer: &BuildAnswer, out: &mut Vec<u8>) {
         let value = match answer {
-            BuildAnswer::Projects(ids) => list(ids.iter().map(|id| self.project_value(*id)).collect()),
+            BuildAnswer::Projects(ids) => list(ids.iter().map(|id| self.project_value(*id))),
             BuildAnswer::Project(id) => self.whole_project(*id),
             BuildAnswer::Timeline(id) => self.timeline_value(*id),
             BuildAnswer::Logs(id) => list(self.log_values(*id)),
@@ -52,9 +53,9 @@ impl Service {
             }
             BuildAnswer::Texts(texts) => json!({ "count": texts.len(), "value": texts }),
             BuildAnswer::ResourceUsage => self.resource_usage(),
-            BuildAnswer::Pipelines(ids) => list(ids.iter().map(|id| self.pipeline_value(*id)).collect()),
+            BuildAnswer::Pipelines(ids) => list(ids.iter().map(|id| self.pipeline_value(*id))),
             BuildAnswer::Pipeline(id) => self.whole_pipeline(*id),
-            BuildAnswer::Runs(ids) => list(ids.iter().map(|id| self.run_value(*id)).collect()),
+            BuildAnswer::Runs(ids) => list(ids.iter().map(|id| self.run_value(*id))),
             BuildAnswer::Run(id) => self.run_value(*id),
             BuildAnswer::Preview(id) => {
                 let yaml = self.definitions.get(*id).map(|known| self.yaml(known)).unwrap_or_default();

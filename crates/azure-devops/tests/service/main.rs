@@ -12,5 +12,5 @@ mod parallel;
 mod pipelines;
 mod plans;
 mod pools;
-mod quirks;
 mod queues;
+mod quirks;

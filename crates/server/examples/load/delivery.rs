@@ -51,7 +51,8 @@ pub(crate) async fn measure(program: &Path) -> Outcome<()> {
         latencies.push(at.saturating_sub(*from));
     }
     latencies.sort_unstable();
-    let at = |share: usize| latencies.get((AGENTS * share / 100).min(AGENTS - 1)).copied().unwrap_or_default();
+    let at =
+        |share: usize| latencies.get((AGENTS * share / 100).min(AGENTS - 1)).copied().unwrap_or_default();
     let milliseconds = |span: Duration| span.as_secs_f64() * 1000.0;
     let measured = format!("p50 {:.1} ms, p99 {:.1} ms", milliseconds(at(50)), milliseconds(at(99)));
     let holds = at(99) < Duration::from_millis(20);

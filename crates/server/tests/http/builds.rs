@@ -31,7 +31,8 @@ async fn served() -> Served {
 async fn a_project_is_meant_by_its_name_or_its_id() {
     let served = served().await;
     let projects = served.get("_apis/projects").await.json();
-    let project = projects["value"].as_array().expect("a list").iter().find(|one| one["name"] == "My Project");
+    let project =
+        projects["value"].as_array().expect("a list").iter().find(|one| one["name"] == "My Project");
     let id = project.expect("the definition's project")["id"].as_str().expect("an id").to_owned();
     for named in ["my%20project", id.as_str()] {
         let listed = served.get(&format!("{named}/_apis/build/definitions?name=MAT*")).await.json();
@@ -48,7 +49,10 @@ async fn a_build_is_queued_listed_cancelled_and_deleted() {
     let served = served().await;
     let queued = r#"{"definition":{"id":1},"sourceBranch":"topic","tags":["nightly"]}"#;
     let build = served.ask("POST", "My%20Project/_apis/build/builds", queued).await.json();
-    assert_eq!((&build["status"], &build["sourceBranch"]), (&"notStarted".into(), &"refs/heads/topic".into()));
+    assert_eq!(
+        (&build["status"], &build["sourceBranch"]),
+        (&"notStarted".into(), &"refs/heads/topic".into())
+    );
     for (filter, count) in [
         ("statusFilter=notStarted", 1),
         ("statusFilter=2", 0),

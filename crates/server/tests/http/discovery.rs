@@ -45,7 +45,8 @@ async fn locations_are_told_all_at_once_or_of_an_area() {
     assert_eq!((&pools["releasedVersion"], &requests["releasedVersion"]), (&"7.1".into(), &"0.0".into()));
 
     let build = served.ask("OPTIONS", "_apis/Build", "").await.json();
-    let areas: Vec<&str> = build["value"].as_array().expect("a list").iter().filter_map(|one| one["area"].as_str()).collect();
+    let areas: Vec<&str> =
+        build["value"].as_array().expect("a list").iter().filter_map(|one| one["area"].as_str()).collect();
     assert!(!areas.is_empty() && areas.iter().all(|area| *area == "build"), "{areas:?}");
     assert_eq!(served.ask("OPTIONS", "_apis/wit", "").await.json()["count"], 0);
 }

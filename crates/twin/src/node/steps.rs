@@ -215,9 +215,7 @@ impl Nodes {
             }
             None => life.package(around.service),
             Some(answer) if is_right(answer) => life.package(around.service),
-            Some(ServiceAnswer::Named(_)) => {
-                Package::Unreadable
-            }
+            Some(ServiceAnswer::Named(_)) => Package::Unreadable,
         };
         match fault.map(|fault| fault.delay).filter(|delay| *delay > Millis::ZERO) {
             Some(delay) => life.late.push((now + delay, Late::Package(package))),

@@ -211,7 +211,10 @@ impl Seen {
                 self.assert_over(*before);
             }
             for stage in &outline.stages[shape.stage].depends_on {
-                assert!(progress.stage(*stage).result().is_some(), "{place:?} did not wait for stage {stage}");
+                assert!(
+                    progress.stage(*stage).result().is_some(),
+                    "{place:?} did not wait for stage {stage}"
+                );
                 outline.stages[*stage].phases.clone().for_each(|phase| self.assert_over(phase));
             }
             let at_once = self.running.iter().filter(|(phase, _)| *phase == place.0).count();
