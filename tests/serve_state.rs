@@ -377,6 +377,25 @@ fn no_token_is_in_anything_that_a_server_wrote() {
 }
 
 #[test]
+fn the_quirks_of_a_file_hold_with_a_state_too() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (state, config) = (folder.path().join("state"), folder.path().join("organization.yaml"));
+    let text =
+        "organization:\n  pools: [{ name: Default, id: 1 }]\n  quirks: { unknown_pool_is_empty: true }\n";
+    std::fs::write(&config, text).expect("written");
+    let unknown = |more: &[&str]| {
+        let served = Served::start(&state, more);
+        served.client().ask("GET", "_apis/distributedtask/pools?poolID=99", "").status
+    };
+    assert_eq!(unknown(&["--config", config.to_str().expect("text")]), 200);
+    let other = folder.path().join("other");
+    assert_eq!(
+        Served::start(&other, &[]).client().ask("GET", "_apis/distributedtask/pools?poolID=99", "").status,
+        404
+    );
+}
+
+#[test]
 fn a_server_that_others_can_reach_needs_a_token_that_somebody_chose() {
     let folder = tempfile::tempdir().expect("a folder");
     let state = folder.path().join("state");

@@ -305,7 +305,11 @@ impl Service {
         result: JobResult,
         agent_shutting_down: bool,
     ) -> Result<Answer, Refusal> {
-        let reserved = self.job(pool, id)?.reserved();
+        let job = self.job(pool, id)?;
+        if job.result().is_some() {
+            return Ok(Answer::Done);
+        }
+        let reserved = job.reserved();
         if agent_shutting_down
             && self.settings.switches.heed_shutting_down
             && let Some(agent) = reserved.and_then(|reserved| self.agents.get_mut(&reserved.agent))

@@ -147,7 +147,7 @@ impl Service {
             clients.tokens.pop_front();
         }
         clients.tokens.push_back(token);
-        clients.used.retain(|(expires, _)| expires + CLOCK_SKEW_SECONDS >= seconds);
+        clients.used.retain(|(expires, _)| expires.saturating_add(CLOCK_SKEW_SECONDS) >= seconds);
         if clients.used.len() >= MAX_ISSUED_TOKENS {
             clients.used.pop_first();
         }
@@ -173,11 +173,11 @@ impl Service {
             return refused(format!("The bearer token is for {}, not for {audience}.", claimed.audience));
         }
         let now = self.seconds_since_1970();
-        if claimed.expires + CLOCK_SKEW_SECONDS <= now {
+        if claimed.expires.saturating_add(CLOCK_SKEW_SECONDS) <= now {
             let (expired, now) = (date(claimed.expires), date(now));
             return refused(format!("The bearer token expired on {expired}. Current server time is {now}."));
         }
-        if claimed.not_before - CLOCK_SKEW_SECONDS > now {
+        if claimed.not_before.saturating_sub(CLOCK_SKEW_SECONDS) > now {
             let (from, now) = (date(claimed.not_before), date(now));
             return refused(format!(
                 "The bearer token is not valid until {from}. Current server time is {now}."

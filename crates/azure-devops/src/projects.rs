@@ -70,7 +70,8 @@ impl Service {
         let all = self.projects.0.values().map(|project| project.id).skip(skip as usize);
         let mut found: Vec<Uuid> = all.collect();
         let top = top.map_or(usize::MAX, |top| top as usize);
-        let next = (found.len() > top).then(|| u64::from(skip) + top as u64);
+        // A page of nothing would lead to itself.
+        let next = (top > 0 && found.len() > top).then(|| u64::from(skip) + top as u64);
         found.truncate(top);
         Answer::from(BuildAnswer::Projects(found)).continued(next)
     }

@@ -16,6 +16,8 @@ use crate::decoding::read;
 const PROJECT: &str = "poolproof";
 /// The most jobs that one entry may stand for.
 const MAX_COUNT: u32 = 10_000;
+/// The longest texts of a job, its name and its demands together, in bytes: each copy has them.
+const MAX_JOB_TEXT: usize = 4096;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -50,6 +52,13 @@ pub(crate) fn definition(body: &[u8]) -> Result<Definition, Refusal> {
     }
     let mut jobs: Vec<JobTemplate> = Vec::new();
     for job in body.jobs {
+        let texts =
+            job.demands.iter().map(String::len).sum::<usize>() + job.name.as_ref().map_or(0, String::len);
+        if texts > MAX_JOB_TEXT {
+            return Err(Refusal::Invalid(format!(
+                "A job's name and demands have at most {MAX_JOB_TEXT} bytes."
+            )));
+        }
         let demands = job.demands.iter().map(|text| text.parse()).collect::<Result<Vec<Demand>, _>>();
         let demands = demands.map_err(|error| Refusal::Invalid(error.to_string()))?;
         for copy in 1..=job.count {

@@ -294,14 +294,54 @@ fn packages(query: &Query, platform: Option<&str>, version: Option<&str>) -> Res
     }))
 }
 
+/// The deepest that a body may be nested. What is kept of it stands deeper in the journal and in a
+/// snapshot, and both are read with serde_json's limit of 128.
+const MAX_DEPTH: usize = 64;
+
 pub(crate) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
+    if depth(body) > MAX_DEPTH {
+        return Err(Refusal::Invalid(format!(
+            "The request body is nested more than {MAX_DEPTH} levels deep."
+        )));
+    }
     serde_json::from_slice(body)
         .map_err(|error| Refusal::Invalid(format!("The request body cannot be read: {error}.")))
+}
+
+/// How deep lists and objects lie in each other. Of what is no JSON it is some number.
+fn depth(body: &[u8]) -> usize {
+    let (mut depth, mut deepest) = (0_usize, 0);
+    let mut bytes = body.iter();
+    let mut in_text = false;
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'\\' if in_text => {
+                bytes.next();
+            }
+            b'"' => in_text = !in_text,
+            b'[' | b'{' if !in_text => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            b']' | b'}' if !in_text => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    deepest
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_body_is_refused_that_is_nested_too_deeply_to_be_kept() {
+        let nested = |levels: usize| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
+        assert!(read::<serde_json::Value>(nested(64).as_bytes()).is_ok());
+        assert!(matches!(read::<serde_json::Value>(nested(65).as_bytes()), Err(Refusal::Invalid(_))));
+        let text = format!(r#"{{"a":"\"{}"}}"#, "[".repeat(100));
+        assert!(read::<serde_json::Value>(text.as_bytes()).is_ok(), "what is in a text is not nested");
+    }
     use crate::{query, routes};
     use azure_devops::PoolId;
     use azure_devops::RequestId;

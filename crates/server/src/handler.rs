@@ -123,7 +123,7 @@ fn rows(organization: &Shared, request: &Request, known: Option<&Route>) -> u64 
 
 /// Waits until everything is kept that a response may tell of, whoever asked for it. If it cannot be
 /// kept, nobody is told.
-async fn kept(organization: &Shared, response: Response) -> Response {
+pub(crate) async fn kept(organization: &Shared, response: Response) -> Response {
     match organization.ticket() {
         None => response,
         Some(ticket) => match ticket.await {
@@ -262,11 +262,16 @@ async fn answer_organization(
         }
         return responses::unauthorized(mode, !suppressed, &origin).into();
     };
+    if caller != Caller::Owner && is_control(request.uri().path()) {
+        return responses::refusal(&Refusal::AccessDenied).into();
+    }
     // Boxed, so that a poll that is held does not keep the room that this needs.
     let rule = organization.look(|service| service.settings().switches.api_versions);
     match Box::pin(understand(request, route, rule, &hub.limits)).await {
         Ok(Work::Call(mut call)) => {
-            if let Some(key) = &asked.key {
+            if let Some(key) = asked.key.as_ref().filter(|_| !call.changes_state())
+                && organization.look(|service| service.permit(caller, &call)).is_ok()
+            {
                 organization.faults().remember(key, &call);
             }
             if let (true, Call::ListJobRequests { query, .. }) = (asked.reversed, &mut call) {
@@ -278,6 +283,11 @@ async fn answer_organization(
         Ok(work) => answer_locally(hub, organization, caller, &work, &origin).into(),
         Err(refusal) => responses::refusal(&refusal).into(),
     }
+}
+
+/// Whether a path is one of our own, which only who owns the organisation may use.
+fn is_control(path: &str) -> bool {
+    query::segments(path).get(1).is_some_and(|segment| segment.eq_ignore_ascii_case("_poolproof"))
 }
 
 /// Reads query and body. What is not modelled is refused by name.

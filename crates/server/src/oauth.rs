@@ -53,7 +53,8 @@ pub(crate) async fn answer(hub: &Hub, host: Option<Uuid>, request: Request) -> R
         credential: Shown::Nothing,
     };
     let right = || issue(&organization, &key, &signed).unwrap_or_else(|refusal| responses::refusal(&refusal));
-    faults::in_front(&organization, &asked, &origin, right).await
+    let response = faults::in_front(&organization, &asked, &origin, right).await;
+    handler::kept(&organization, response).await
 }
 
 /// An assertion with its signature.

@@ -603,7 +603,11 @@ fn refused_by(service: &Service, refusal: &Refusal) -> Encoded {
     Encoded { status: service.settings().switches.status(refusal), ..refused(refusal) }
 }
 
+/// How much of an error's message its header tells: clients bound what they read of a head.
+const MAX_TOLD: usize = 300;
+
 pub(crate) fn refused(refusal: &Refusal) -> Encoded {
     let refused = Encoded { status: refusal.status(), body: refusal.body().into(), ..Encoded::default() };
-    refused.with(responses::SERVICE_ERROR, &responses::percent_encoded(&refusal.to_string()))
+    let told: String = refusal.to_string().chars().take(MAX_TOLD).collect();
+    refused.with(responses::SERVICE_ERROR, &responses::percent_encoded(&told))
 }

@@ -128,6 +128,8 @@ impl Service {
         if let Some(next) = next {
             found.retain(|id| *id < next);
         }
+        // A page of nothing would lead to itself.
+        let next = next.filter(|_| query.top != Some(0));
         if query.by_name {
             found.sort_by_key(|id| self.definitions.get(*id).map(|known| known.name.to_lowercase()));
         }

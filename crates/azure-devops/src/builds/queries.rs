@@ -79,7 +79,8 @@ impl Service {
             found.drain(..place);
         }
         let top = query.top.unwrap_or(DEFAULT_BUILDS).min(MOST_BUILDS) as usize;
-        let next = found.get(top).map(|build| build.id.0);
+        // A page of nothing would lead to itself.
+        let next = found.get(top).filter(|_| top > 0).map(|build| build.id.0);
         found.truncate(top);
         let ids = found.into_iter().map(|build| build.id).collect();
         Ok(Answer::Builds(ids).continued(next))

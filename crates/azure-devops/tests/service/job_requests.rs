@@ -376,6 +376,23 @@ fn a_request_is_ended_by_hand_wherever_it_stands() {
     organization.burst(1);
     organization.pass(Millis::ZERO);
     assert_eq!(organization.assignments(), [(1, agent.0)], "its agent takes no further job");
+    // What is over is over: its former agent may have a life of its own since.
+    let (other, session) = organization.listen("a-2");
+    organization.pass(Millis::ZERO);
+    let next = organization.take(session);
+    organization
+        .call(azure_devops::Call::FinishJobRequest {
+            pool: POOL,
+            request: next.request,
+            result: JobResult::Succeeded,
+        })
+        .expect("done");
+    organization.call(end(next.request, JobResult::Failed).into()).expect("over");
+    assert_eq!(organization.ending(next.request), Some(JobResult::Succeeded));
+    organization.burst(1);
+    organization.pass(Millis::ZERO);
+    assert_eq!(organization.assignments().last().map(|(_, agent)| *agent), Some(other.0));
+    assert_eq!(organization.assignments().len(), 3, "and takes another job");
     let gone = organization.call(end(RequestId(99), JobResult::Failed).into()).err();
     assert_eq!(gone, Some(azure_devops::Refusal::JobNotFound(RequestId(99))));
 }

@@ -53,7 +53,10 @@ pub(crate) async fn serve(arguments: ServeArguments) -> Outcome {
     };
     let organization = match state {
         None => server.add_organization(new).map_err(Failure::usage)?,
-        Some(state) => server.add_organization_kept(new, Switches::default(), state).map_err(of_state)?,
+        Some(state) => {
+            let switches = Switches::of(&new.settings.quirks);
+            server.add_organization_kept(new, switches, state).map_err(of_state)?
+        }
     };
     if let Some(config) = &config {
         set_up(&organization, config).map_err(Failure::usage)?;

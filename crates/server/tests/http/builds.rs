@@ -83,6 +83,8 @@ async fn builds_come_page_by_page() {
     let first = served.get("_apis/build/builds?$top=2").await;
     let token = first.header("x-ms-continuationtoken").expect("there is another page").to_owned();
     assert_eq!(first.json()["value"][0]["id"], 3);
+    let nothing = served.get("_apis/build/builds?$top=0").await;
+    assert_eq!(nothing.header("x-ms-continuationtoken"), None, "a page of nothing leads nowhere");
     let second = served.get(&format!("_apis/build/builds?$top=2&continuationToken={token}")).await;
     assert_eq!(second.header("x-ms-continuationtoken"), None);
     assert_eq!(second.json()["value"][0]["id"], 1);

@@ -147,6 +147,11 @@ async fn a_job_s_token_works_for_its_own_plan_and_nowhere_else() {
     let other = other["orchestrationPlan"]["planId"].as_str().expect("a plan").to_owned();
     let own = job.plan.plan_id.to_string();
     assert_ne!(own, other);
+    for control in ["definitions", "pools", "faults", "parallel-jobs"] {
+        let answer =
+            served.send("POST", &format!("/acme/_poolproof/{control}"), &[&token], "not even JSON").await;
+        assert_eq!(answer.status, 403, "{control} is the owner's");
+    }
     let log = r#"{"path":"logs\\1"}"#;
     assert_eq!(served.send("POST", &plan(&own), &[&token], log).await.status, 200);
     let refused = served.send("POST", &plan(&other), &[&token], log).await;
