@@ -14,7 +14,7 @@ use crate::service::Service;
 use crate::{Outcome, tell};
 
 const AGENTS: usize = 1_000;
-const POOL: &str = "/_apis/distributedtask/pools/1";
+const POOL: &str = "/_apis/distributedtask/pools/2";
 /// One job every so often: a hundred a second.
 const EVERY: Duration = Duration::from_millis(10);
 const LONGEST: Duration = Duration::from_secs(120);

@@ -13,7 +13,7 @@ use crate::client::{Connection, Target};
 use crate::service::Service;
 use crate::{Outcome, note, tell};
 
-const POOL: &str = "/_apis/distributedtask/pools/1";
+const POOL: &str = "/_apis/distributedtask/pools/2";
 /// So many pay for what is paid once.
 const FIRST: u64 = 100;
 const AGENTS: u64 = 5_000;

@@ -19,9 +19,9 @@ use crate::service::Service;
 use crate::{Outcome, note, tell};
 
 /// What KEDA asks since 2.18, by default.
-pub(crate) const ROWS: &str = "/_apis/distributedtask/pools/1/jobrequests?completedRequestCount=0";
+pub(crate) const ROWS: &str = "/_apis/distributedtask/pools/2/jobrequests?completedRequestCount=0";
 /// With `jobsToFetch`.
-const NEWEST_ROWS: &str = "/_apis/distributedtask/pools/1/jobrequests?$top=250";
+const NEWEST_ROWS: &str = "/_apis/distributedtask/pools/2/jobrequests?$top=250";
 pub(crate) const JOBS: usize = 250;
 pub(crate) const CONNECTIONS: usize = 8;
 pub(crate) const SPAN: Duration = Duration::from_secs(2);

@@ -21,7 +21,7 @@ pub(crate) struct Service {
 }
 
 impl Service {
-    /// Starts it. Its pool has the id 1.
+    /// Starts it. Its pool has the id 2, after the one that every server has.
     pub(crate) async fn start(program: &Path) -> Outcome<Self> {
         let mut child = Command::new(program)
             .args(["serve", "--listen", "127.0.0.1:0"])
