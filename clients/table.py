@@ -1,4 +1,4 @@
-"""The table "call by client" in docs/fidelity.md, from what the programs of scripts/clients wrote.
+"""The table "call by client" in docs/clients.md, from what the programs of scripts/clients wrote.
 
     table.py --check|--write FOLDER DOCUMENT
 """
