@@ -84,20 +84,31 @@ async fn a_fault_of_a_credential_hits_those_who_show_it() {
 #[tokio::test]
 async fn a_fault_begins_and_ends_at_its_own_times() {
     let served = Served::at_speed(50).await;
-    let body = r#"{ "service": { "from": "20s", "to": "60s", "answer": 500 } }"#;
-    let fault = served.ask("POST", FAULTS, body).await.json();
-    assert_eq!((&fault["state"], &fault["what"]), (&"waiting".into(), &"every request: answers 500".into()));
+    let made = async |from: &str, to: &str| {
+        let body = format!(r#"{{ "service": {{ "from": "{from}", "to": "{to}", "answer": 500 }} }}"#);
+        served.ask("POST", FAULTS, &body).await.json()
+    };
+    let id = |fault: &Value| fault["id"].as_u64().expect("an id");
+    // Hours are minutes here: whatever the machine does, the test is over before.
+    let later = made("10h", "20h").await;
+    assert_eq!((&later["state"], &later["what"]), (&"waiting".into(), &"every request: answers 500".into()));
     assert_eq!(served.get(POOLS).await.status, 200);
-    let id = fault["id"].as_u64().expect("an id");
-    until_state(&served, id, "on").await;
-    until_state(&served, id, "over").await;
+    let begins = made("20s", "20h").await;
+    assert_eq!(begins["state"], "waiting");
+    until_state(&served, id(&begins), "on").await;
+    assert_eq!(served.get(POOLS).await.status, 500);
+    remove(&served, id(&begins)).await;
+    let ends = made("20s", "40s").await;
+    until_state(&served, id(&ends), "over").await;
     assert_eq!(served.get(POOLS).await.status, 200);
+    assert_eq!(told(&served, id(&later)).await["state"], "waiting");
     let list = served.get(FAULTS).await.json();
-    assert_eq!((&list["count"], &list["value"][0]["id"]), (&1.into(), &id.into()));
+    assert_eq!((&list["count"], &list["value"][0]["id"]), (&2.into(), &later["id"]));
 }
 
+/// Waits for a state that lasts.
 async fn until_state(served: &Served, fault: u64, state: &str) {
-    for _ in 0..1000 {
+    for _ in 0..12_000 {
         if told(served, fault).await["state"] == state {
             return;
         }
@@ -230,8 +241,17 @@ async fn a_list_takes_longer_for_each_row() {
     assert!(served.event(latency).await >= 4000);
     // KEDA's own way to ask for less: `$top`.
     served.keda(&format!("{JOBS}?$top=1")).await;
-    let short = served.event(latency).await;
-    assert!((1000..4000).contains(&short), "{short}");
+    // The delay of one row is never too short; a machine that stalls may make it longer, but not every time.
+    let mut short = served.event(latency).await;
+    for _ in 0..50 {
+        assert!(short >= 1000, "{short}");
+        if short < 4000 {
+            return;
+        }
+        served.keda(&format!("{JOBS}?$top=1")).await;
+        short = served.event(latency).await;
+    }
+    panic!("one row takes as long as four: {short}");
 }
 
 #[tokio::test]
@@ -266,7 +286,8 @@ async fn only_the_first_or_a_share_are_hit() {
 
 #[tokio::test]
 async fn who_asks_too_much_is_told_then_delayed_then_blocked() {
-    let served = Served::at_speed(50).await;
+    // A unit comes back in four seconds.
+    let served = Served::at_speed(25).await;
     let budget = json!({ "units": 2, "window": "200s", "longest_delay": "100s" });
     make(&served, json!({ "route": "pools", "caller": "keda", "budget": budget })).await;
     let near = served.keda(POOLS).await;
@@ -277,23 +298,23 @@ async fn who_asks_too_much_is_told_then_delayed_then_blocked() {
         (Some("2"), Some("0"))
     );
     assert_eq!(near.header("x-ratelimit-resource"), Some("Core/DistributedTask"));
-    let delayed = served.keda(POOLS).await;
-    assert_eq!(delayed.status, 200);
-    assert!(delayed.header("x-ratelimit-delay").expect("a delay").parse::<f64>().expect("seconds") > 50.0);
-    assert!(delayed.header("retry-after").is_some());
-    // The debt is paid by waiting; the next two at once are one too many.
+    // The next one waits for its unit; another one beside it is one too many.
     let (one, other) = tokio::join!(served.keda(POOLS), served.keda(POOLS));
-    let blocked = if one.status == 429 { one } else { other };
-    assert_eq!(blocked.status, 429);
+    let (delayed, blocked) = if one.status == 429 { (other, one) } else { (one, other) };
+    assert_eq!((delayed.status, blocked.status), (200, 429));
+    let delay: f64 = delayed.header("x-ratelimit-delay").expect("a delay").parse().expect("seconds");
+    assert!(delay > 0.0 && delay <= 100.0, "{delay}");
+    assert!(delayed.header("retry-after").is_some());
     assert_eq!(blocked.json()["typeKey"], "RequestBlockedException");
     assert!(blocked.json()["message"].as_str().expect("a message").starts_with("TF400733"));
     assert!(blocked.header("retry-after").is_some() && blocked.header("x-ratelimit-reset").is_some());
+    assert_eq!(served.keda(POOLS).await.status, 200, "the debt is paid by waiting");
     assert_eq!(served.get(POOLS).await.status, 200, "others have a budget of their own");
 }
 
 #[tokio::test]
 async fn a_lost_message_never_comes_and_the_next_does() {
-    let served = Served::at_speed(60).await;
+    let served = Served::at_speed(30).await;
     let (_, session) = idle_agent(&served).await;
     let fault = make(&served, json!({ "answer": "message_lost", "count": 1 })).await;
     served.define("ci", 1);
@@ -332,7 +353,7 @@ async fn a_held_poll_loses_its_message_too() {
 
 #[tokio::test]
 async fn a_doubled_message_comes_to_the_poll_for_work_again() {
-    let served = Served::at_speed(60).await;
+    let served = Served::at_speed(30).await;
     let (_, session) = idle_agent(&served).await;
     make(&served, json!({ "answer": "message_twice", "count": 1 })).await;
     served.define("ci", 1);

@@ -11,6 +11,7 @@ use crate::client::{Served, TOKEN, basic};
 
 const JOBS: &str = "_apis/distributedtask/pools/18/jobrequests";
 const POOLS: &str = "_apis/distributedtask/pools?poolName=keda-pool";
+const FAULTS: &str = "_poolproof/faults";
 
 fn fault(route: Route, answer: ServiceAnswer) -> ServiceFault {
     ServiceFault { route, answer: Some(answer), ..ServiceFault::default() }
@@ -91,7 +92,8 @@ async fn a_stale_answer_is_the_one_of_the_beginning() {
 
 #[tokio::test]
 async fn a_delay_is_scenario_time_and_what_is_read_is_of_its_end() {
-    let mut served = Served::at_speed(20).await;
+    // A build is queued long before the delay is over, which is half a second.
+    let mut served = Served::at_speed(8).await;
     served.define("ci", 1);
     let late = ServiceFault {
         delay: Some(MillisRange::exactly(Millis::seconds(4))),
@@ -113,23 +115,31 @@ async fn a_delay_is_scenario_time_and_what_is_read_is_of_its_end() {
 #[tokio::test]
 async fn who_is_not_answered_gives_up_and_the_log_says_so() {
     let mut served = Served::start().await;
-    served.organization.begin_fault(0, fault(Route::JobRequests, ServiceAnswer::Named(NamedAnswer::Hang)));
+    let hangs = r#"{"service":{"from":"0s","route":"job_requests","answer":"hang"}}"#;
+    assert_eq!(served.ask("POST", FAULTS, hangs).await.status, 200);
     let mut stream = served.connect().await;
     let authorization = basic("", TOKEN);
     let request = format!(
         "GET /acme/{JOBS} HTTP/1.1\r\nHost: a\r\n{authorization}\r\nUser-Agent: Go-http-client/1.1\r\n\r\n"
     );
     stream.write_all(request.as_bytes()).await.expect("sent");
-    clock::wall::pause(Duration::from_millis(100)).await;
+    until_hit(&served, 1).await;
     drop(stream);
     let (_, status, rows, _) = served.event(read).await;
     assert_eq!((status, rows), (0, 0));
     // Nobody waits for the rest of the organisation's life.
     let hangs = served.keda(JOBS);
     let end = async {
-        clock::wall::pause(Duration::from_millis(50)).await;
+        until_hit(&served, 2).await;
         served.organization.remove();
     };
     let (answer, ()) = tokio::join!(hangs, end);
     assert_eq!(answer.status, 404);
+}
+
+/// Waits until the first fault that was made over the control route has hit so many requests.
+async fn until_hit(served: &Served, hits: u64) {
+    while served.get(&format!("{FAULTS}/1")).await.json()["hits"] != hits {
+        clock::wall::pause(Duration::from_millis(5)).await;
+    }
 }

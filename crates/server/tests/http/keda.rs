@@ -136,14 +136,20 @@ async fn a_list_that_is_read_again_tells_what_calls_have_changed() {
 
 #[tokio::test]
 async fn a_list_that_is_read_again_tells_what_time_has_changed() {
-    let served = Served::at_speed(600).await;
+    // The session lives for five seconds.
+    let served = Served::at_speed(60).await;
     let agent = register(&served).await;
     open(&served, agent).await;
     served.define("ci", 1);
     served.organization.queue_build("ci").expect("a build");
     let is_assigned = |list: serde_json::Value| list["value"][0].get("assignTime").is_some();
-    let until_the_session_expires = async { while is_assigned(served.keda(JOBS).await.json()) {} };
-    let limit = std::time::Duration::from_secs(30);
+    assert!(is_assigned(served.keda(JOBS).await.json()));
+    let until_the_session_expires = async {
+        while is_assigned(served.keda(JOBS).await.json()) {
+            clock::wall::pause(std::time::Duration::from_millis(20)).await;
+        }
+    };
+    let limit = std::time::Duration::from_secs(120);
     clock::wall::timeout(limit, until_the_session_expires).await.expect("the job waits again");
 }
 
