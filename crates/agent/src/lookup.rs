@@ -68,9 +68,10 @@ mod tests {
 
     #[tokio::test]
     async fn nobody_there_is_no_answer() {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-        let url = format!("http://{}/o", listener.local_addr().expect("an address"));
-        drop(listener);
+        // A port that is ours for as long as this socket lives, on which nobody listens.
+        let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
+        socket.bind((std::net::Ipv4Addr::LOCALHOST, 0).into()).expect("a port");
+        let url = format!("http://{}/o", socket.local_addr().expect("an address"));
         let identity = Identity { url, token: "t".into(), pool: "p".into(), name: "n".into() };
         assert_eq!(look_up_package(&identity, "linux-x64").await, PackageLookup::Unreachable);
         let identity = Identity { url: "ftp://h".into(), ..identity };

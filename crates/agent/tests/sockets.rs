@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::future::pending;
-use std::io::Read;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -14,13 +13,18 @@ use model::event::JobResult;
 use model::scenario::{Organization as Settings, ParallelJobs, Pool};
 use model::{Event, Fact, Millis, MillisRange};
 use server::{NewOrganization, Organization, Server};
+use tokio::io::AsyncReadExt;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::sync::oneshot;
 
 const TOKEN: &str = "a-token";
-const SPEED: u32 = 100;
+/// What an agent waits for, and is waited for, takes seconds at this speed: a machine that stalls for less changes nothing.
+const SPEED: u32 = 20;
+/// For what ends by waiting, and by nothing that could come too late.
+const FAST: u32 = 100;
 /// No wait of these tests takes longer, in wall time, unless something is broken.
-const BOUND: Duration = Duration::from_secs(20);
+const BOUND: Duration = Duration::from_secs(120);
 
 struct World {
     clock: Clock,
@@ -32,7 +36,11 @@ struct World {
 
 impl World {
     async fn new() -> Self {
-        let clock = Clock::start(SPEED);
+        Self::at_speed(SPEED).await
+    }
+
+    async fn at_speed(speed: u32) -> Self {
+        let clock = Clock::start(speed);
         let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let server = Server::start(server::Options { listen, clock, packages: Vec::new() }).await;
         let server = server.expect("a free port");
@@ -163,7 +171,7 @@ async fn a_name_that_is_taken_is_replaced_or_refused() {
 
 #[tokio::test]
 async fn what_config_cannot_do_it_says() {
-    let world = World::new().await;
+    let world = World::at_speed(FAST).await;
     let configure = async |identity: Identity| {
         configure(world.clock, &identity, &BTreeMap::new(), true).await.unwrap_err().to_string()
     };
@@ -206,7 +214,7 @@ async fn a_stopped_agent_cancels_its_job_and_closes_its_session() {
 
 #[tokio::test]
 async fn an_agent_that_crashes_says_nothing_and_its_session_expires() {
-    let mut world = World::new().await;
+    let mut world = World::at_speed(FAST).await;
     let (identity, registration) = world.configured("pod-1").await;
     let clock = world.clock;
     let running =
@@ -218,27 +226,33 @@ async fn an_agent_that_crashes_says_nothing_and_its_session_expires() {
     assert!(!world.facts.iter().any(closed), "a crash is not an orderly end");
 }
 
-/// What was read until the agent went away, from a service that never answers.
-fn heard(listener: &std::net::TcpListener) -> String {
-    let (mut stream, _) = listener.accept().expect("the agent connects");
-    stream.set_read_timeout(Some(BOUND)).expect("a bound above zero");
+/// A request's head, from a service that never answers.
+async fn heard(listener: &TcpListener) -> (TcpStream, Vec<u8>) {
+    let (mut stream, _) = listener.accept().await.expect("the agent connects");
     let mut text = Vec::new();
-    stream.read_to_end(&mut text).expect("the agent closes its socket");
-    String::from_utf8(text).expect("its requests are text")
+    while !text.windows(4).any(|four| four == b"\r\n\r\n") {
+        assert!(stream.read_buf(&mut text).await.expect("a request") > 0, "it waits for an answer");
+    }
+    (stream, text)
 }
 
 #[tokio::test]
 async fn a_dropped_agent_closes_its_socket() {
-    let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let url = format!("http://{}/acme", listener.local_addr().unwrap());
-    let heard = tokio::task::spawn_blocking(move || heard(&listener));
     let identity = Identity { url, token: TOKEN.to_owned(), pool: "p".to_owned(), name: "n".to_owned() };
     let registration =
         Registration { pool: 1, agent: 2, name: "n".to_owned(), capabilities: BTreeMap::new() };
     let clock = Clock::start(1);
     let running = run(clock, &identity, &registration, once(), pending(), |_| {});
-    assert!(wall::timeout(Duration::from_millis(300), running).await.is_err(), "nobody answers it");
-    let text = heard.await.unwrap();
+    let (mut stream, mut text) = tokio::select! {
+        code = running => panic!("nobody answers it, and it ends: {code}"),
+        heard = heard(&listener) => heard,
+    };
+    // It is dropped now.
+    let closed = wall::timeout(BOUND, stream.read_to_end(&mut text)).await;
+    closed.expect("the agent closes its socket").unwrap();
+    let text = String::from_utf8(text).expect("its requests are text");
     assert!(text.starts_with("POST /acme/_apis/distributedtask/pools/1/sessions?"), "{text}");
     assert!(text.contains("\r\nAuthorization: Basic VnN0c0FnZW50OmEtdG9rZW4=\r\n"), "{text}");
 }
