@@ -130,10 +130,14 @@ mod tests {
 
     #[test]
     fn a_clock_that_joins_agrees_about_the_date() {
-        let first = Clock::start(20);
-        let second = Clock::join(20, first.epoch());
-        let drift = second.date(second.now()).abs_diff(first.date(first.now()));
-        assert!(drift < Duration::from_secs(5), "the dates differ by {drift:?}");
+        // What lies between two looks at the wall clock counts twenty times; the machine does not stall every time.
+        let drift = || {
+            let first = Clock::start(20);
+            let second = Clock::join(20, first.epoch());
+            second.date(second.now()).abs_diff(first.date(first.now()))
+        };
+        let least = (0..100).map(|_| drift()).min().expect("a hundred of them");
+        assert!(least < Duration::from_secs(1), "the dates differ by {least:?}");
     }
 
     #[tokio::test]
