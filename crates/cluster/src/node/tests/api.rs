@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use tokio::sync::{mpsc, watch};
 
 /// The longest that a test waits for something, in wall time.
-const LIMIT: Duration = Duration::from_secs(20);
+pub(super) const LIMIT: Duration = Duration::from_secs(120);
 
 #[derive(Clone)]
 pub(super) struct FakeApi {

@@ -7,7 +7,7 @@ use model::{Event, Fact, Millis, MillisRange, Source};
 use serde_json::{Value, json};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
-use super::api::{FakeApi, condition, pod_path};
+use super::api::{FakeApi, LIMIT, condition, pod_path};
 use crate::node::{self, NodeOptions, Nodes};
 
 /// Fast enough that a pod lives within a second of wall time.
@@ -136,7 +136,7 @@ async fn a_deleted_pod_ends_and_takes_its_object_along() {
 #[tokio::test]
 async fn a_pod_s_object_stays_until_its_node_has_cleared_up() {
     // Beyond what the test waits for.
-    let site = Site::open_tearing_down(Millis::minutes(60)).await;
+    let site = Site::open_tearing_down(Millis::minutes(600)).await;
     site.api.bind("web-1", "pool-1", plain());
     site.api.pod_in("web-1", "Running").await;
     site.api.terminate("web-1", 30);
@@ -246,7 +246,7 @@ async fn a_pod_that_vanished_while_the_watch_was_broken_is_torn_down() {
         }
         None
     };
-    let code = clock::wall::timeout(std::time::Duration::from_secs(20), exited).await;
+    let code = clock::wall::timeout(LIMIT, exited).await;
     assert_eq!(code, Ok(Some(143)));
 }
 
