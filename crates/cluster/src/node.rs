@@ -115,7 +115,7 @@ pub struct Nodes {
 }
 
 /// The longest that deleting the Node objects may take, in wall time.
-const DELETE_LIMIT: Duration = Duration::from_secs(30);
+const DELETE_LIMIT: Duration = Duration::from_secs(90);
 
 /// Makes nodes and runs the pods that are bound to them.
 ///

@@ -26,7 +26,7 @@ use super::{LocalError, MAXIMUM_SPEED, Progress, audit, keda, log_tail, ports};
 /// How often a cluster is started anew if somebody else took one of its ports first.
 const START_TRIES: u32 = 3;
 /// How long a part may take until it is ready, in wall time.
-pub(super) const READY_LIMIT: Duration = Duration::from_secs(60);
+pub(super) const READY_LIMIT: Duration = Duration::from_secs(300);
 /// Pause between two looks, in wall time.
 pub(super) const LOOK_AGAIN: Duration = Duration::from_millis(50);
 /// The component with the HPA.

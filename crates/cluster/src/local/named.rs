@@ -24,7 +24,7 @@ const FILE: &str = "cluster.json";
 /// The folder of the programs that a command inside the cluster finds on its `PATH`.
 const COMMANDS: &str = "bin";
 /// How long a cluster may take to end, in wall time.
-const END_LIMIT: Duration = Duration::from_secs(30);
+const END_LIMIT: Duration = Duration::from_secs(90);
 
 /// How to reach a cluster that somebody else holds.
 #[derive(Debug, Clone, Serialize, Deserialize)]

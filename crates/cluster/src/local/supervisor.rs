@@ -16,9 +16,9 @@ use super::LocalError;
 use super::folder::SUPERVISOR_LOCK;
 
 /// How long the supervisor may take to kill everything, in wall time.
-const END_LIMIT: Duration = Duration::from_secs(20);
+const END_LIMIT: Duration = Duration::from_secs(60);
 /// The same where nothing can be awaited.
-const DROP_LIMIT: Duration = Duration::from_secs(5);
+const DROP_LIMIT: Duration = Duration::from_secs(60);
 /// The signal that no process can refuse.
 const SIGKILL: i32 = 9;
 /// Pause between two looks whether it is gone.
