@@ -21,7 +21,7 @@ var (
 )
 
 // How long a job may take to come.
-const patience = time.Minute
+const patience = 5 * time.Minute
 
 // agent plays one, so that builds come to something: by the client's own way to send any call by its location's id.
 type agent struct {

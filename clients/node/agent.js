@@ -7,7 +7,7 @@ const NO_SESSION = '00000000-0000-0000-0000-000000000000';
 const EVENTS = '557624af-b29e-4c20-8ab0-0399d2204f3f';
 const VERSION = '4.258.1';
 // How long a job may take to come, in milliseconds.
-const PATIENCE = 60_000;
+const PATIENCE = 300_000;
 
 class Agent {
   static async join(taskAgent, task, pool, name, systemCapabilities, version = VERSION) {

@@ -9,7 +9,7 @@ SESSIONS = "134e239e-2df3-4794-a6f6-24f1f19ec8dc"
 MESSAGES = "c3a054f6-7a8a-49c0-944e-3a8e5d7adfd7"
 EVENTS = "557624af-b29e-4c20-8ab0-0399d2204f3f"
 # How long a job may take to come, in seconds.
-PATIENCE = 60
+PATIENCE = 300
 
 
 class Agent:

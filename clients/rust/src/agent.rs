@@ -16,7 +16,7 @@ use crate::recorded::{Clients, ORGANIZATION, call};
 const VERSION: &str = "4.258.1";
 const NO_SESSION: &str = "00000000-0000-0000-0000-000000000000";
 /// How long a job may take to come.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// A registered agent with a session.
 pub struct Agent {
