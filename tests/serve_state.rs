@@ -379,6 +379,43 @@ fn no_token_is_in_anything_that_a_server_wrote() {
 }
 
 #[test]
+fn a_server_that_is_told_to_end_has_told_of_everything_that_it_answered() {
+    const ROUNDS: usize = 5;
+    /// Of each client, in each round.
+    const REFUSALS: usize = 25;
+    let folder = tempfile::tempdir().expect("a folder");
+    let (state, events) = (folder.path().join("state"), folder.path().join("events.jsonl"));
+    for round in 1..=ROUNDS {
+        let served = Served::start(&state, &["--events", events.to_str().expect("text")]);
+        let client = served.client();
+        std::thread::scope(|scope| {
+            for _ in 0..CLIENTS {
+                scope.spawn(|| {
+                    for _ in 0..REFUSALS {
+                        assert_eq!(client.ask("GET", "_apis/git/repositories", "").status, 501);
+                    }
+                });
+            }
+        });
+        // One that is answered because the server ends.
+        let hangs = r#"{"service":{"from":"0s","route":"job_requests","answer":"hang"}}"#;
+        assert_eq!(client.ask("POST", "_poolproof/faults", hangs).status, 200);
+        let held = {
+            let client = client.clone();
+            std::thread::spawn(move || client.try_ask("GET", "_apis/distributedtask/pools/1/jobrequests", ""))
+        };
+        wait_for("a request that hangs", || client.ask("GET", "_poolproof/faults/1", "").json()["hits"] == 1);
+        assert!(served.end().success());
+        assert_eq!(held.join().expect("no panic").expect("an answer").status, 404);
+        let log = std::fs::read_to_string(&events).expect("events");
+        assert!(log.ends_with('\n'), "the last line is whole");
+        let told = |status: &str| log.lines().filter(|line| line.contains(status)).count();
+        assert_eq!(told("\"status\":501"), round * CLIENTS * REFUSALS, "in round {round}");
+        assert_eq!(told("\"status\":404"), round, "in round {round}");
+    }
+}
+
+#[test]
 fn the_quirks_of_a_file_hold_with_a_state_too() {
     let folder = tempfile::tempdir().expect("a folder");
     let (state, config) = (folder.path().join("state"), folder.path().join("organization.yaml"));

@@ -3,9 +3,10 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 /// Longer than anything here takes.
@@ -64,6 +65,15 @@ impl Served {
     pub(crate) fn kill(&mut self) {
         self.child.kill().expect("it lives");
         self.child.wait().expect("it ends");
+    }
+}
+
+impl Served {
+    /// Asks it to end, as a terminal or a container's runtime does, and waits until it has.
+    pub(crate) fn end(mut self) -> ExitStatus {
+        let id = i32::try_from(self.id()).ok().and_then(Pid::from_raw).expect("a process id");
+        kill_process(id, Signal::TERM).expect("it lives");
+        self.child.wait().expect("it ends")
     }
 }
 

@@ -19,6 +19,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::arguments::{Arguments, Colour, Command, Engine};
@@ -81,29 +82,46 @@ fn block_on(future: impl Future<Output = Outcome>) -> Outcome {
 /// started ends with us.
 fn interruption() -> watch::Receiver<bool> {
     let (interrupt, interrupted) = watch::channel(false);
+    // From here on, not once the task runs: whoever is told that we are ready may end us at once.
+    let mut signals = Signals::heard();
     tokio::spawn(async move {
-        a_signal().await;
+        signals.next().await;
         if std::io::stderr().is_terminal() {
             eprintln!("\ncleaning up; once more to quit at once");
         }
         interrupt.send_replace(true);
-        a_signal().await;
+        signals.next().await;
         std::process::exit(i32::from(Exit::Interrupted.code()));
     });
     interrupted
 }
 
-/// Waits for Ctrl-C or TERM.
-async fn a_signal() {
-    use tokio::signal::unix::{SignalKind, signal};
-    match signal(SignalKind::terminate()) {
-        Ok(mut terminate) => tokio::select! {
-            _ = tokio::signal::ctrl_c() => {}
-            _ = terminate.recv() => {}
-        },
-        Err(_) => {
-            let _ = tokio::signal::ctrl_c().await;
+/// Ctrl-C and TERM, heard since this was made.
+struct Signals {
+    interrupt: Option<Signal>,
+    terminate: Option<Signal>,
+}
+
+impl Signals {
+    fn heard() -> Self {
+        let heard = |kind| signal(kind).ok();
+        Self { interrupt: heard(SignalKind::interrupt()), terminate: heard(SignalKind::terminate()) }
+    }
+
+    /// Waits for either.
+    async fn next(&mut self) {
+        tokio::select! {
+            () = one(&mut self.interrupt) => {}
+            () = one(&mut self.terminate) => {}
         }
+    }
+}
+
+/// Waits for a signal, for ever if it cannot be heard.
+async fn one(signal: &mut Option<Signal>) {
+    match signal {
+        Some(signal) => drop(signal.recv().await),
+        None => std::future::pending().await,
     }
 }
 

@@ -18,7 +18,7 @@ use tokio::process::{Child, Command};
 use tokio::sync::watch;
 
 use super::verify::to_json;
-use super::{Outcome, a_signal, interruption, print};
+use super::{Outcome, Signals, interruption, print};
 use crate::arguments::{ClusterCommand, ClusterNodes, ClusterVersion, Output};
 use crate::exit::{Exit, Failure};
 use crate::progress::Live;
@@ -179,19 +179,20 @@ async fn hold(
     nodes: ClusterNodes,
     ready: impl FnOnce(&NamedCluster),
 ) -> Outcome {
+    let mut signals = Signals::heard();
     let silent = |_: Step<'_>| {};
     let progress = Progress::new(&silent);
     let programs = local::build(cache, &version.keda, version.speed, &progress).await?;
     let request = local::Request { cache, name, programs: &programs, speed: version.speed };
     let cluster = tokio::select! {
         cluster = LocalCluster::start(request, &progress) => cluster?,
-        () = a_signal() => return Err(interrupted_failure()),
+        () = signals.next() => return Err(interrupted_failure()),
     };
     let nodes =
         node::start(cluster.client(), options(&cluster, nodes), None).await.map_err(Failure::environment)?;
     ready(&cluster.announce(name)?);
     tokio::select! {
-        () = a_signal() => {}
+        () = signals.next() => {}
         because = cluster.await_failure() => {
             stopped(nodes).await;
             cluster.end().await;

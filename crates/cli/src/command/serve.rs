@@ -1,8 +1,8 @@
 //! `poolproof serve`: a fake Azure DevOps organisation by itself.
 
-use std::fs::OpenOptions;
-use std::io::{IsTerminal, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs::{File, OpenOptions, Permissions};
+use std::io::{self, IsTerminal, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 use azure_devops::{Definition, Refusal, Switches};
@@ -39,7 +39,7 @@ pub(crate) async fn serve(arguments: ServeArguments) -> Outcome {
     let server = Server::start_encrypted(options, Limits::default(), tls)
         .await
         .map_err(|error| Failure::environment(format!("cannot listen on {}: {error}", arguments.listen)))?;
-    let (events, received) = unbounded_channel();
+    let (events, mut received) = unbounded_channel();
     let config = arguments.config.as_deref().map(read_config).transpose()?;
     let new = NewOrganization {
         name: arguments.organization.clone(),
@@ -61,16 +61,19 @@ pub(crate) async fn serve(arguments: ServeArguments) -> Outcome {
     if let Some(config) = &config {
         set_up(&organization, config).map_err(Failure::usage)?;
     }
+    let mut log = Log::open(arguments.events.as_deref())?;
     print(&format!("{}\n", organization.url()));
     if is_told {
         print(&format!("{token}\n"));
     }
-    let record = record(arguments.events.as_deref(), received);
     tokio::select! {
-        recorded = record => recorded?,
+        recorded = log.record(&mut received) => recorded?,
         _ = interrupted.wait_for(|&interrupted| interrupted) => {}
     }
     server.stop().await;
+    // Whatever was answered was told before, and is in the log when this process is gone.
+    received.close();
+    log.record(&mut received).await?;
     Ok(Exit::Passed)
 }
 
@@ -209,22 +212,28 @@ fn read_token(file: &Path) -> Result<String, Failure> {
     Ok(token.to_owned())
 }
 
-/// Appends events to the file as they come; without one, they are dropped.
-async fn record(file: Option<&Path>, mut received: UnboundedReceiver<Event>) -> Result<(), Failure> {
-    let failed =
-        |path: &Path, error| Failure::environment(format!("cannot write {}: {error}", path.display()));
-    let mut open = match file {
-        Some(path) => {
-            let opened = OpenOptions::new().create(true).append(true).open(path);
-            Some((path, opened.map_err(|error| failed(path, error))?))
-        }
-        None => None,
-    };
-    while let Some(event) = received.recv().await {
-        if let Some((path, file)) = &mut open {
-            let line = serde_json::to_string(&event).expect("an event is plain data") + "\n";
-            file.write_all(line.as_bytes()).map_err(|error| failed(path, error))?;
-        }
+/// The file that events go to; without one, they are dropped.
+struct Log<'a>(Option<(&'a Path, File)>);
+
+impl<'a> Log<'a> {
+    fn open(path: Option<&'a Path>) -> Result<Self, Failure> {
+        let Some(path) = path else { return Ok(Self(None)) };
+        let opened = OpenOptions::new().create(true).append(true).open(path);
+        Ok(Self(Some((path, opened.map_err(|error| not_written(path, error))?))))
     }
-    Ok(())
+
+    /// Appends events as they come, until no more can come.
+    async fn record(&mut self, received: &mut UnboundedReceiver<Event>) -> Result<(), Failure> {
+        while let Some(event) = received.recv().await {
+            if let Some((path, file)) = &mut self.0 {
+                let line = serde_json::to_string(&event).expect("an event is plain data") + "\n";
+                file.write_all(line.as_bytes()).map_err(|error| not_written(path, error))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn not_written(path: &Path, error: io::Error) -> Failure {
+    Failure::environment(format!("cannot write {}: {error}", path.display()))
 }
