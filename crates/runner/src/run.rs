@@ -438,7 +438,7 @@ async fn stopped(stop: &mut watch::Receiver<Stop>) -> Ended {
 }
 
 async fn await_end(workspace: &Workspace) {
-    const LIMIT: std::time::Duration = std::time::Duration::from_secs(20);
+    const LIMIT: std::time::Duration = std::time::Duration::from_secs(90);
     let gone = async {
         while workspace.exists().await.unwrap_or(false) {
             clock::wall::pause(std::time::Duration::from_millis(100)).await;
