@@ -61,17 +61,18 @@ impl Recorder {
     }
 }
 
-/// Opens the log for one writer: two runs in one folder would spoil each other's.
+/// Opens the log for one writer: two runs in one folder would spoil each other's. A device is everybody's.
 fn create(path: &Path) -> io::Result<File> {
     let file = File::options().create(true).write(true).truncate(false).open(path)?;
+    if !file.metadata()?.is_file() {
+        return Ok(file);
+    }
     match file.try_lock() {
         Err(TryLockError::WouldBlock) => return Err(io::Error::other("another run writes it")),
         Err(TryLockError::Error(error)) => return Err(error),
         Ok(()) => {}
     }
-    if file.metadata()?.is_file() {
-        file.set_len(0)?;
-    }
+    file.set_len(0)?;
     Ok(file)
 }
 
@@ -141,7 +142,8 @@ mod tests {
     #[cfg(target_os = "linux")]
     #[tokio::test]
     async fn a_full_disk_is_an_error() {
-        let recorder = Recorder::start(Path::new("/dev/full"), Instant::START).expect("an open device");
+        let full = || Recorder::start(Path::new("/dev/full"), Instant::START).expect("an open device");
+        let (recorder, _another_run_s) = (full(), full());
         recorder.tell(Instant(1), Fact::RunReady {});
         let mut state = recorder.state();
         assert!(state.changed().await.is_err(), "the recorder ends");
