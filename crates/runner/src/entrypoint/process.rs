@@ -176,7 +176,7 @@ mod tests {
     }
 
     async fn gone(id: i32) -> bool {
-        for _ in 0..100 {
+        for _ in 0..2400 {
             // A process that nobody has waited for yet has ended all the same.
             let state = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
             if state.is_empty() || state.contains(") Z ") {
@@ -213,7 +213,7 @@ mod tests {
     async fn what_a_script_leaves_behind_ends_with_it_or_when_it_is_dropped() {
         for ordered in [true, false] {
             let folder = tempfile::tempdir().unwrap();
-            let mut script = start("sleep 300 & echo $! > child; exit 0", folder.path());
+            let mut script = start("sleep 3000 & echo $! > child; exit 0", folder.path());
             let child = child(folder.path()).await;
             script.ended().await.unwrap();
             assert!(!gone_now(child), "it outlives the script");
@@ -236,7 +236,7 @@ mod tests {
         let doomed = folder.path().join("doomed");
         std::fs::create_dir(&doomed).unwrap();
         let environment = BTreeMap::from([("PATH", std::env::var("PATH").unwrap())]);
-        let text = "trap '' TERM; sleep 300 & echo $! > ../child; wait";
+        let text = "trap '' TERM; sleep 3000 & echo $! > ../child; wait";
         let mut script = Script::start(&["bash", "-c", text], &[], &doomed, &doomed, &environment).unwrap();
         let child = child(folder.path()).await;
         // All that the kernel does for a process that was killed.

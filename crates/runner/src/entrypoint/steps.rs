@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::os::unix::fs::PermissionsExt;
 use std::pin::Pin;
 use std::time::Duration;
 
@@ -80,12 +79,12 @@ fn any(_text: &[u8]) -> Result<(), &'static str> {
 }
 
 const SHORT: Millis = Millis::seconds(2);
-/// Long enough for the first attempt to unregister to fall into it.
-const LONG: Millis = Millis::seconds(8);
+/// Long enough for the first attempt to unregister to fall into it on any machine, and over before the second one.
+const LONG: Millis = Millis::seconds(25);
 /// The script's pause between two attempts to unregister, and some more.
 const RETRY: Duration = Duration::from_secs(45);
 /// How long a script that runs one job may take to notice that its agent has ended.
-const TO_NOTICE: Duration = Duration::from_secs(10);
+const TO_NOTICE: Duration = Duration::from_secs(30);
 
 /// Lives a life and judges it.
 pub(super) async fn live(plan: &Plan, bench: &Bench<'_>) -> io::Result<Step> {
@@ -248,9 +247,7 @@ async fn settle() {
 /// interpreter whose name ends in a carriage return. This shows what a container would show.
 pub(super) async fn line_ends(text: &[u8]) -> io::Result<Step> {
     let folder = tempfile::Builder::new().prefix("poolproof-entrypoint-").tempdir()?;
-    let path = folder.path().join("start.sh");
-    std::fs::write(&path, text)?;
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755))?;
+    std::fs::write(folder.path().join("text"), text)?;
     let environment = BTreeMap::from([("PATH", std::env::var("PATH").unwrap_or_default())]);
     let line = 1 + text.iter().take_while(|byte| **byte != b'\r').filter(|byte| **byte == b'\n').count();
     let mut because = format!("line {line} ends with a carriage return (Windows line ends)");
@@ -267,8 +264,9 @@ pub(super) async fn line_ends(text: &[u8]) -> io::Result<Step> {
         step.because = Some(because);
         return Ok(step);
     }
-    // Through a shell, since a container's start reports the missing interpreter in such words.
-    let run = ["bash", "-c", r#"exec "$0""#, "./start.sh"];
+    // Through a shell, since a container's start reports the missing interpreter in such words. The shell makes the
+    // file as well: one that this process had open could still be open in some other child of it, and busy.
+    let run = ["bash", "-c", r#"cp "$1" "$0" && chmod +x "$0" && exec "$0""#, "./start.sh", "text"];
     let mut script = Script::start(&run, &[], folder.path(), folder.path(), &environment)?;
     let ended = wall::timeout(TO_LEAVE, script.ended()).await.is_ok();
     because.push_str(if ended { ", and the script fails at its first line" } else { "" });
