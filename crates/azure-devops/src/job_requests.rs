@@ -24,7 +24,7 @@ use crate::limits::{MAX_FINISHED_REQUESTS, MAX_ROWS_WITH_TOP};
 use crate::messages::MessageContent;
 use crate::parallel::ParallelismTag;
 use crate::service::Timer;
-use crate::{Refusal, RowOrder, Secret, Service};
+use crate::{ReceiveTime, Refusal, RowOrder, Secret, Service};
 
 /// A job request.
 #[derive(Debug, Serialize, Deserialize)]
@@ -95,6 +95,8 @@ pub(crate) struct Received {
     pub(crate) agent: AgentId,
     pub(crate) assigned: Instant,
     pub(crate) received: Instant,
+    /// The `receiveTime` that is told: see [`ReceiveTime`].
+    pub(crate) receive_time: Option<Instant>,
     pub(crate) locked_until: Instant,
     /// When the lock's timer goes off.
     lock_timer: Instant,
@@ -111,6 +113,19 @@ pub(crate) struct Reserved {
     pub(crate) assigned: Instant,
     /// When it was received, and until when it was locked then.
     pub(crate) received: Option<(Instant, Instant)>,
+    /// The `receiveTime` that is told.
+    pub(crate) receive_time: Option<Instant>,
+}
+
+/// What shows that an agent has its job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sign {
+    /// It deleted the message.
+    MessageDeleted,
+    /// It renewed the lock.
+    LockRenewed,
+    /// It reported the end.
+    Ended,
 }
 
 impl JobRequest {
@@ -147,11 +162,14 @@ impl JobRequest {
     pub(crate) fn reserved(&self) -> Option<Reserved> {
         match self.state {
             State::Queued | State::Promised { .. } => None,
-            State::Assigned { agent, at, .. } => Some(Reserved { agent, assigned: at, received: None }),
+            State::Assigned { agent, at, .. } => {
+                Some(Reserved { agent, assigned: at, received: None, receive_time: None })
+            }
             State::Received(job) => Some(Reserved {
                 agent: job.agent,
                 assigned: job.assigned,
                 received: Some((job.received, job.locked_until)),
+                receive_time: job.receive_time,
             }),
             State::Finished { reserved, .. } => reserved,
         }
@@ -221,14 +239,30 @@ impl Service {
             request: id.0,
             demands: job.demands.texts().map(str::to_owned).collect(),
             assigned: reserved.is_some(),
-            received: reserved.is_some_and(|reserved| reserved.received.is_some()),
+            received: reserved.is_some_and(|reserved| reserved.receive_time.is_some()),
             result: job.result(),
             matched_agents: matches.map(|matches| matches.names.clone()).unwrap_or_default(),
         })
     }
 
-    /// The agent has the job: it deleted the message or renewed the lock, whichever came first.
-    pub(crate) fn receive(&mut self, id: RequestId) {
+    /// The agent has the job. The lock runs from the first sign on, whatever `receiveTime` waits for: an agent
+    /// whose renewal is refused drops its job.
+    pub(crate) fn receive(&mut self, id: RequestId, sign: Sign) {
+        self.lock(id);
+        let Some(job) = self.requests.get_mut(&id) else { return };
+        let State::Received(received) = &mut job.state else { return };
+        let is_told = match self.settings.switches.receive_time {
+            ReceiveTime::FirstSign => true,
+            ReceiveTime::MessageDeleted => sign != Sign::LockRenewed,
+            ReceiveTime::LockRenewed => sign != Sign::MessageDeleted,
+        };
+        if is_told && received.receive_time.is_none() {
+            received.receive_time = Some(self.now);
+            job.row.take();
+        }
+    }
+
+    fn lock(&mut self, id: RequestId) {
         let now = self.now;
         let locked_until = now + self.settings.job_lock;
         let Some(job) = self.requests.get_mut(&id) else { return };
@@ -237,6 +271,7 @@ impl Service {
             agent,
             assigned: at,
             received: now,
+            receive_time: None,
             locked_until,
             lock_timer: locked_until,
             times_out: job.timeout.map(|timeout| now + timeout),
@@ -255,13 +290,17 @@ impl Service {
 
     /// Whose call it is cannot be told from a personal access token, so a call about a request whose
     /// agent has not even seen the message is taken for a late one of an agent that had it before.
-    fn receive_if_delivered(&mut self, id: RequestId) {
-        let Some(State::Assigned { agent, message, .. }) = self.requests.get(&id).map(|job| job.state) else {
-            return;
+    fn receive_if_delivered(&mut self, id: RequestId, sign: Sign) {
+        let has_it = match self.requests.get(&id).map(|job| job.state) {
+            Some(State::Assigned { agent, message, .. }) => {
+                let session = self.agents.get(&agent).and_then(|agent| agent.session);
+                self.was_delivered(session, message)
+            }
+            Some(State::Received(received)) => received.receive_time.is_none(),
+            _ => false,
         };
-        let session = self.agents.get(&agent).and_then(|agent| agent.session);
-        if self.was_delivered(session, message) {
-            self.receive(id);
+        if has_it {
+            self.receive(id, sign);
         }
     }
 
@@ -272,7 +311,7 @@ impl Service {
             self.move_to_top(id);
             return Ok(Answer::JobRequest(id));
         }
-        self.receive_if_delivered(id);
+        self.receive_if_delivered(id, Sign::LockRenewed);
         let locked_until = self.now + self.settings.job_lock;
         match self.requests.get_mut(&id).map(|job| (&mut job.state, &mut job.row)) {
             Some((State::Received(received), row)) => {
@@ -292,6 +331,7 @@ impl Service {
         result: JobResult,
     ) -> Result<Answer, Refusal> {
         self.renew(pool, id, false)?;
+        self.receive_if_delivered(id, Sign::Ended);
         self.finish(id, result);
         Ok(Answer::JobRequest(id))
     }
@@ -361,7 +401,7 @@ impl Service {
         if job.result().is_some() {
             return Ok(Answer::Done);
         }
-        self.receive_if_delivered(id);
+        self.receive_if_delivered(id, Sign::Ended);
         let Some(State::Received(received)) = self.requests.get(&id).map(|job| job.state) else {
             return Err(Refusal::JobTokenExpired(id));
         };

@@ -70,7 +70,8 @@ pub use seals::SessionKey;
 pub use secret::Secret;
 pub use service::Service;
 pub use settings::{
-    AllAgentsMatch, ApiVersions, BadToken, QueueTimeFailure, RowOrder, SessionEncryption, Settings, Switches,
+    AllAgentsMatch, ApiVersions, BadToken, QueueTimeFailure, ReceiveTime, RowOrder, SessionEncryption,
+    Settings, Switches,
 };
 pub use snapshot::NotASnapshot;
 pub use updates::{AgentVersion, NotAVersion};

@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use crate::call::{Answer, Reply};
 use crate::ids::{AgentId, MessageId, PoolId, RequestId, WaiterId};
+use crate::job_requests::Sign;
 use crate::limits::MAX_HELD_POLLS;
 use crate::{AgentVersion, Refusal, Service};
 
@@ -143,7 +144,7 @@ impl Service {
     }
 
     /// The agent deletes a job's message once it has handed the job to a worker: that is one of
-    /// the two ways in which the service learns that the job was received.
+    /// the ways in which the service learns that the job was received.
     pub(crate) fn delete_message(
         &mut self,
         pool: PoolId,
@@ -156,7 +157,7 @@ impl Service {
         if let MessageContent::Job { request, .. } = stored.content
             && self.agents.get(&agent).is_some_and(|agent| agent.request == Some(request))
         {
-            self.receive(request);
+            self.receive(request, Sign::MessageDeleted);
         }
         Ok(Answer::Done)
     }

@@ -48,7 +48,7 @@ impl<'a> Row<'a> {
     /// Whether `receiveTime` is set.
     #[must_use]
     pub fn is_received(&self) -> bool {
-        self.job.reserved().is_some_and(|reserved| reserved.received.is_some())
+        self.job.reserved().is_some_and(|reserved| reserved.receive_time.is_some())
     }
 
     /// `result`.

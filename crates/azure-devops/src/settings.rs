@@ -29,7 +29,7 @@ pub const MINIMUM_AGENT_VERSION: &str = "2.182.1";
 pub const PLACEHOLDER_VERSION: &str = "4.258.1";
 /// How long a token that an agent was issued lives: `expires_in` in public captures.
 pub const LISTENER_TOKEN_LIFE: Millis = Millis::seconds(2_999);
-/// The version that agents are asked to update to, if no package is offered.
+/// The version that agents are asked to update to: that of the package that this project offers.
 pub const NEWEST_AGENT: AgentVersion = AgentVersion { major: 4, minor: 258, patch: 1 };
 /// How many finished requests a list without a query holds. The real number is not known.
 pub const COMPLETED_BY_DEFAULT: u32 = 250;
@@ -91,6 +91,8 @@ pub struct Switches {
     pub unknown_pool_is_empty: bool,
     /// `matchedAgents` on rows without an agent only. Default: so. Otherwise on every unfinished row.
     pub matched_agents_on_unassigned_only: bool,
+    /// What a job request's `receiveTime` waits for.
+    pub receive_time: ReceiveTime,
     /// In which order `jobrequests` lists its rows.
     pub row_order: RowOrder,
     /// How many finished requests a list without a query holds.
@@ -103,7 +105,7 @@ pub struct Switches {
     pub session_encryption: SessionEncryption,
     /// How long an agent's token lives.
     pub listener_token_life: Millis,
-    /// The version that agents are asked to update to. A server sets it to that of its newest agent package.
+    /// The version that agents are asked to update to.
     pub newest_agent: AgentVersion,
     /// What a wrong or missing token is answered, unless the caller asked for no redirect.
     pub bad_token: BadToken,
@@ -146,6 +148,7 @@ impl Default for Switches {
             heed_shutting_down: true,
             unknown_pool_is_empty: false,
             matched_agents_on_unassigned_only: true,
+            receive_time: ReceiveTime::FirstSign,
             row_order: RowOrder::UnfinishedFirst,
             completed_by_default: COMPLETED_BY_DEFAULT,
             agent_authorization: true,
@@ -173,6 +176,20 @@ pub enum QueueTimeFailure {
     Refused,
     /// It is there, and has failed.
     FailedBuild,
+}
+
+/// What a job request's `receiveTime` waits for. Rows in public payloads have it 2 to 3 s after `assignTime`; what
+/// sets it is not documented. The agent makes both calls at the same time (azure-pipelines-agent, JobDispatcher.cs,
+/// `RenewJobRequestAsync`, and Agent.cs, `RunAsync`). The end of a job sets it at the latest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub enum ReceiveTime {
+    /// The first of both.
+    #[default]
+    FirstSign,
+    /// The job's message is deleted.
+    MessageDeleted,
+    /// The lock is renewed for the first time.
+    LockRenewed,
 }
 
 /// In which order `jobrequests` lists its rows; the real order is not documented.
@@ -235,12 +252,27 @@ impl Switches {
             matched_agents_on_unassigned_only: quirks
                 .matched_agents_on_unassigned_only
                 .unwrap_or(default.matched_agents_on_unassigned_only),
+            receive_time: quirks.receive_time.map_or(default.receive_time, |moment| match moment {
+                quirks::ReceiveTime::FirstSign => ReceiveTime::FirstSign,
+                quirks::ReceiveTime::MessageDeleted => ReceiveTime::MessageDeleted,
+                quirks::ReceiveTime::LockRenewed => ReceiveTime::LockRenewed,
+            }),
             row_order: quirks.row_order.map_or(default.row_order, |order| match order {
                 quirks::RowOrder::UnfinishedFirst => RowOrder::UnfinishedFirst,
                 quirks::RowOrder::NewestFirst => RowOrder::NewestFirst,
             }),
             completed_by_default: quirks.completed_by_default.unwrap_or(default.completed_by_default),
             agent_authorization: quirks.agent_authorization.unwrap_or(default.agent_authorization),
+            session_encryption: quirks.session_encryption.map_or(
+                default.session_encryption,
+                |with| match with {
+                    quirks::SessionEncryption::None => SessionEncryption::Off,
+                    quirks::SessionEncryption::PlainKey => SessionEncryption::PlainKey,
+                    quirks::SessionEncryption::OaepSha1 => SessionEncryption::OaepSha1,
+                    quirks::SessionEncryption::OaepSha256 => SessionEncryption::OaepSha256,
+                },
+            ),
+            newest_agent: quirks.newest_agent.unwrap_or(default.newest_agent),
             listener_token_life: quirks.listener_token_life.unwrap_or(default.listener_token_life),
             bad_token: quirks.bad_token.map_or(default.bad_token, |answer| match answer {
                 quirks::BadToken::Unauthorized => BadToken::Unauthorized,
@@ -270,7 +302,6 @@ impl Switches {
             job_token_expired_status: quirks
                 .job_token_expired_status
                 .unwrap_or(default.job_token_expired_status),
-            ..default
         }
     }
 

@@ -1,9 +1,7 @@
 //! Agent updates: agents are asked to refresh, and say how far they are.
 
-use std::fmt;
-use std::str::FromStr;
-
 use model::Instant;
+pub use model::agent_version::{AgentVersion, NotAVersion};
 use serde::{Deserialize, Serialize};
 
 use crate::call::{Answer, Include};
@@ -11,40 +9,6 @@ use crate::ids::{AgentId, PoolId};
 use crate::limits::MAX_UPDATE_STATE;
 use crate::messages::MessageContent;
 use crate::{Refusal, Service};
-
-/// A version of the agent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct AgentVersion {
-    /// The first number.
-    pub major: u32,
-    /// The second.
-    pub minor: u32,
-    /// The third.
-    pub patch: u32,
-}
-
-impl fmt::Display for AgentVersion {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}.{}", self.major, self.minor, self.patch)
-    }
-}
-
-/// A text is no version.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not a version; it has three numbers, as in 4.258.1")]
-pub struct NotAVersion(String);
-
-impl FromStr for AgentVersion {
-    type Err = NotAVersion;
-
-    fn from_str(text: &str) -> Result<Self, NotAVersion> {
-        let mut numbers = text.split('.').map(str::parse::<u32>);
-        match (numbers.next(), numbers.next(), numbers.next(), numbers.next()) {
-            (Some(Ok(major)), Some(Ok(minor)), Some(Ok(patch)), None) => Ok(Self { major, minor, patch }),
-            _ => Err(NotAVersion(text.to_owned())),
-        }
-    }
-}
 
 /// An agent was asked to update.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -105,25 +69,6 @@ impl Service {
         let Some(update) = &agent.pending_update else { return };
         if agent.version.parse::<AgentVersion>().is_ok_and(|version| version >= update.target) {
             agent.pending_update = None;
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn versions_are_compared_by_their_numbers() {
-        let version = |text: &str| text.parse::<AgentVersion>().expect("a version");
-        assert!(version("4.9.0") < version("4.258.1"));
-        assert_eq!(version("4.258.1").to_string(), "4.258.1");
-    }
-
-    #[test]
-    fn what_is_no_version_says_so() {
-        for text in ["", "4", "4.258", "4.258.x", "4.258.1.2"] {
-            assert_eq!(text.parse::<AgentVersion>(), Err(NotAVersion(text.to_owned())));
         }
     }
 }

@@ -7,9 +7,13 @@
 
 use serde_json::{Map, Value as Json};
 
+use crate::agent_version::AgentVersion;
 use crate::instant::{Millis, MillisRange};
 use crate::problem::{Mark, Problem, did_you_mean, one_of};
 use crate::yaml::{Entry, Kind, Node, Scalar, Value, shortened};
+
+/// Schemas of texts that their types read, by name.
+const READ_BY_THEIR_TYPES: [&str; 3] = ["Duration", "DurationRange", "AgentVersion"];
 
 /// Everything in which the tree differs from what the schema asks for.
 pub(crate) fn check(file: &str, root: &Node, schema: &Json) -> Vec<Problem> {
@@ -59,6 +63,7 @@ impl<'s> Checker<'s> {
             Some("DurationRange") => {
                 return self.duration::<MillisRange>(node, mark, subject, "a duration or a range");
             }
+            Some("AgentVersion") => return self.version(node, mark, subject),
             _ => {}
         }
         let forms = self.forms(schema);
@@ -94,9 +99,24 @@ impl<'s> Checker<'s> {
         }
     }
 
+    fn version(&mut self, node: &Node, mark: Mark, subject: &str) {
+        match &node.value {
+            Value::Scalar(Scalar { text, kind: Kind::Text }) => {
+                if let Err(error) = text.parse::<AgentVersion>() {
+                    self.report(mark, format!("{subject}: {error}"), None);
+                }
+            }
+            _ => self.report(
+                mark,
+                format!("{subject} must be a version such as 4.258.1, not {}", node.described()),
+                None,
+            ),
+        }
+    }
+
     fn forms(&self, schema: &'s Json) -> Vec<Form<'s>> {
         let (schema, name) = self.resolved(schema);
-        if matches!(name, Some("Duration" | "DurationRange")) {
+        if name.is_some_and(|name| READ_BY_THEIR_TYPES.contains(&name)) {
             return vec![Form::Other(schema)];
         }
         if let Some(branches) = schema.get("oneOf").or(schema.get("anyOf")).and_then(Json::as_array) {
@@ -113,7 +133,7 @@ impl<'s> Checker<'s> {
 
     fn branch(&self, branch: &'s Json) -> Vec<Form<'s>> {
         let (schema, name) = self.resolved(branch);
-        if matches!(name, Some("Duration" | "DurationRange")) {
+        if name.is_some_and(|name| READ_BY_THEIR_TYPES.contains(&name)) {
             return vec![Form::Other(branch)];
         }
         if schema.get("type").and_then(Json::as_str) == Some("null") {
@@ -184,6 +204,7 @@ impl<'s> Checker<'s> {
         match name {
             Some("Duration") => "a duration",
             Some("DurationRange") => "a duration or a range",
+            Some("AgentVersion") => "a version such as 4.258.1",
             _ => types(schema).first().map_or("a value", |kind| name_of(kind)),
         }
     }
@@ -430,8 +451,12 @@ mod tests {
         "enum",
     ];
     /// Patterns that the types themselves check when they read a text, and `rules` for the name.
-    const PATTERNS_CHECKED_ELSEWHERE: [&str; 3] =
-        ["^[0-9]", "^[0-9][^.]*([.][0-9][^.]*)?([.][.] *[0-9].*)?$", "^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$"];
+    const PATTERNS_CHECKED_ELSEWHERE: [&str; 4] = [
+        "^[0-9]",
+        "^[0-9][^.]*([.][0-9][^.]*)?([.][.] *[0-9].*)?$",
+        "^[0-9]+[.][0-9]+[.][0-9]+$",
+        "^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$",
+    ];
 
     fn assert_understood(schema: &Json) {
         let Json::Object(words) = schema else { return };

@@ -4,6 +4,7 @@
 //! This crate holds data and its validation. It reads no clock, opens no file
 //! and uses no other package of the workspace; the verifier sees nothing else.
 
+pub mod agent_version;
 mod check;
 pub mod event;
 pub mod fault;

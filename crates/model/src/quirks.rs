@@ -6,6 +6,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::agent_version::AgentVersion;
 use crate::instant::Millis;
 
 /// How this Azure DevOps behaves where nobody knows for sure.
@@ -18,6 +19,9 @@ pub struct Quirks {
     /// Whether `pools?poolID=N` of an unknown pool answers an empty object instead of 404.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unknown_pool_is_empty: Option<bool>,
+    /// What a job request's `receiveTime` waits for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub receive_time: Option<ReceiveTime>,
     /// In which order job requests are listed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub row_order: Option<RowOrder>,
@@ -60,6 +64,12 @@ pub struct Quirks {
     /// Whether agents that register with a key get tokens of their own, and listen with those.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub agent_authorization: Option<bool>,
+    /// What the messages to agents that registered with a key are encrypted with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub session_encryption: Option<SessionEncryption>,
+    /// The version that agents are asked to update to, as in `4.258.1`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub newest_agent: Option<AgentVersion>,
     /// How long such a token lives.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub listener_token_life: Option<Millis>,
@@ -88,6 +98,18 @@ pub enum BadToken {
     SignInPage,
 }
 
+/// What a job request's `receiveTime` waits for. The end of the job sets it at the latest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ReceiveTime {
+    /// The agent deletes the message or renews the lock, whichever comes first.
+    FirstSign,
+    /// The agent deletes the message.
+    MessageDeleted,
+    /// The agent renews the lock.
+    LockRenewed,
+}
+
 /// In which order job requests are listed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -108,6 +130,22 @@ pub enum AllAgentsMatch {
     Told,
     /// That all match, and no names.
     ToldOnly,
+}
+
+/// What the messages to agents that registered with a key are encrypted with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SessionEncryption {
+    /// Nothing.
+    None,
+    /// AES, whose key is told as it is.
+    PlainKey,
+    /// AES, whose key is wrapped by the agent's: RSA-OAEP with SHA-1.
+    #[serde(rename = "oaep_sha1")]
+    OaepSha1,
+    /// The same with SHA-256.
+    #[serde(rename = "oaep_sha256")]
+    OaepSha256,
 }
 
 /// What becomes of a build that no agent of its pool could ever run.

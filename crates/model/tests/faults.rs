@@ -110,6 +110,23 @@ fn quirks_are_read_and_only_those_that_are_said_are_written() {
 }
 
 #[test]
+fn the_version_of_a_quirk_is_one_or_is_refused_at_its_place() {
+    let read = |version: &str| {
+        let quirks = format!("organization: {{ quirks: {{ newest_agent: {version} }}, pools");
+        load::scenario("faults.yaml", &ALL.replacen("organization: { pools", &quirks, 1))
+    };
+    let newest = read("4.260.1").expect("a version").organization.quirks.newest_agent;
+    assert_eq!(newest.map(|newest| newest.to_string()).as_deref(), Some("4.260.1"));
+    for (version, told) in
+        [("4.260.x", "it has three numbers"), ("4.260", "must be a version such as 4.258.1")]
+    {
+        let problems = read(version).expect_err(version);
+        let problem = problems[0].to_string();
+        assert!(problem.contains(told) && problem.contains("newest_agent"), "{problem}");
+    }
+}
+
+#[test]
 fn a_quirk_that_is_none_is_refused_at_its_place() {
     let text =
         ALL.replacen("organization: { pools", "organization: { quirks: { bad_tokn: redirect }, pools", 1);

@@ -7,19 +7,33 @@ use std::path::{Path, PathBuf};
 use model::schemas;
 
 /// Settings of an organization that are quirks, too.
-const OF_THE_ORGANIZATION: [&str; 2] = ["job_lock", "session_expiry"];
+const OF_THE_ORGANIZATION: [&str; 3] = ["assign_delay", "job_lock", "session_expiry"];
+/// What stands above tests in a table.
+const TESTS: &str = "test";
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-/// The cells of the table's rows, without its head.
+fn document() -> String {
+    fs::read_to_string(root().join("docs/fidelity.md")).expect("docs/fidelity.md")
+}
+
+/// What stands below a heading.
+fn section<'t>(text: &'t str, heading: &str) -> &'t str {
+    let (_, after) = text.split_once(&format!("## {heading}\n")).expect("the heading");
+    after.split("\n## ").next().unwrap_or_default()
+}
+
+/// The cells of a table's rows, its head among them.
+fn cells(table: &str) -> Vec<Vec<String>> {
+    let rows = table.lines().filter(|line| line.starts_with('|') && !line.starts_with("| ---"));
+    rows.map(|row| row.trim_matches('|').split(" |").map(|cell| cell.trim().to_owned()).collect()).collect()
+}
+
+/// The rows of the table of switches.
 fn rows() -> Vec<Vec<String>> {
-    let text = fs::read_to_string(root().join("docs/fidelity.md")).expect("docs/fidelity.md");
-    let (_, after) = text.split_once("## Quirks of the real service\n").expect("the table's heading");
-    let section = after.split("\n## ").next().unwrap_or_default();
-    let rows = section.lines().filter(|line| line.starts_with('|')).skip(2);
-    rows.map(|row| row.trim_matches('|').split(" | ").map(|cell| cell.trim().to_owned()).collect()).collect()
+    cells(section(&document(), "Quirks of the real service")).split_off(1)
 }
 
 fn word(cell: &str) -> &str {
@@ -44,10 +58,41 @@ fn every_row_says_where_from_and_names_a_test_that_is_there() {
     for folder in ["azure-devops", "server"] {
         read_all(&root().join("crates").join(folder), &mut sources);
     }
-    for row in rows() {
-        assert_eq!(row.len(), 5, "{row:?}");
-        assert!(row[..2].iter().all(|cell| cell.len() > 8), "{row:?}");
-        assert!(sources.contains(&format!("fn {}(", word(&row[4]))), "there is no test {}", row[4]);
+    let text = document();
+    let tables = text
+        .split("\n\n")
+        .map(cells)
+        .filter(|table| table.first().is_some_and(|head| head.last().is_some_and(|last| last == TESTS)));
+    let mut count = 0;
+    for table in tables {
+        let (head, rows) = table.split_first().expect("a head");
+        let from = head.iter().position(|cell| cell == "where from").expect("where it is known from");
+        for row in rows {
+            assert_eq!(row.len(), head.len(), "{row:?}");
+            assert!(row[0].len() > 3 && row[from].len() > 3, "{row:?}");
+            let test = word(&row[row.len() - 1]);
+            assert!(sources.contains(&format!("fn {test}(")), "there is no test {test}");
+        }
+        count += 1;
+    }
+    assert_eq!(count, 4, "switches, other quirks, agents, faults");
+}
+
+#[test]
+fn the_table_of_faults_has_every_answer_and_every_effect() {
+    let (schema, text) = (schemas::scenario(), document());
+    let table = section(&text, "Faults of the service");
+    let answers = schema.pointer("/$defs/NamedAnswer/oneOf").and_then(|answers| answers.as_array());
+    let answers: Vec<String> = answers
+        .expect("the answers")
+        .iter()
+        .map(|answer| format!("| `answer: {}` |", answer["const"].as_str().expect("a word")))
+        .collect();
+    let effects =
+        ["delay", "delay_per_row", "budget", "parallel_jobs"].map(|effect| format!("| `{effect}` |"));
+    assert!(answers.len() > 10, "{answers:?}");
+    for row in answers.iter().chain(&effects) {
+        assert!(table.contains(row.as_str()), "{row}");
     }
 }
 

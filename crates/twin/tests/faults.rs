@@ -204,7 +204,13 @@ fn what_is_not_modelled_is_an_error_with_its_field() {
         assert!(error(fault, "").contains(field), "{fault}");
     }
     let plain = "{ from: 2m, to: 4m, answer: 503 }";
-    let told = error(plain, ", quirks: { api_versions: strict }");
-    assert!(told.contains("organization.quirks.api_versions"), "{told}");
-    assert!(simulate(plain, ", quirks: { row_order: newest_first, receive_limit: 2m }").is_ok());
+    for (quirk, value) in
+        [("api_versions", "strict"), ("session_encryption", "none"), ("newest_agent", "4.260.1")]
+    {
+        let told = error(plain, &format!(", quirks: {{ {quirk}: {value} }}"));
+        assert!(told.contains(&format!("organization.quirks.{quirk}")), "{told}");
+    }
+    for quirks in ["row_order: newest_first, receive_limit: 2m", "receive_time: lock_renewed"] {
+        assert!(simulate(plain, &format!(", quirks: {{ {quirks} }}")).is_ok(), "{quirks}");
+    }
 }

@@ -79,12 +79,25 @@ pub(super) struct AgentAuthorization<'a> {
 }
 
 #[derive(Serialize)]
+pub(super) struct VersionObject {
+    major: u32,
+    minor: u32,
+    patch: u32,
+}
+
+impl From<AgentVersion> for VersionObject {
+    fn from(AgentVersion { major, minor, patch }: AgentVersion) -> Self {
+        Self { major, minor, patch }
+    }
+}
+
+#[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct PendingUpdateObject<'a> {
     pub(super) request_time: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) source_version: Option<AgentVersion>,
-    pub(super) target_version: AgentVersion,
+    pub(super) source_version: Option<VersionObject>,
+    pub(super) target_version: VersionObject,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) current_state: Option<&'a str>,
 }

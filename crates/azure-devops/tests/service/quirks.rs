@@ -2,7 +2,8 @@
 
 use azure_devops::faults::Upset;
 use azure_devops::{
-    AgentChange, BadToken, Call, JobRequestQuery, Refusal, RequestId, RowOrder, Settings, Switches,
+    AgentChange, BadToken, Call, JobRequestQuery, Refusal, RequestId, RowOrder, SessionEncryption, Settings,
+    Switches,
 };
 use model::event::JobResult;
 use model::quirks::{self, Quirks};
@@ -94,6 +95,91 @@ fn rows_with_an_agent_list_who_matches_if_the_switch_says_so() {
         organization.take(session);
         assert_eq!(matched(&mut organization, 1).len(), count);
     }
+}
+
+/// Whether a row has its receive time and its lock.
+fn is_received(organization: &mut Organization, request: RequestId) -> (bool, bool) {
+    let row = organization.row(request);
+    (row.get("receiveTime").is_some(), row.get("lockedUntil").is_some())
+}
+
+#[test]
+fn receive_time_waits_for_what_the_switch_says_and_the_lock_for_the_first_sign() {
+    use quirks::ReceiveTime::{FirstSign, LockRenewed, MessageDeleted};
+    // What the agent does first and then, and after which of both there is a receive time.
+    for (switch, is_deleted_first, after_the_first) in [
+        (None, true, true),
+        (None, false, true),
+        (Some(FirstSign), true, true),
+        (Some(FirstSign), false, true),
+        (Some(MessageDeleted), true, true),
+        (Some(MessageDeleted), false, false),
+        (Some(LockRenewed), true, false),
+        (Some(LockRenewed), false, true),
+    ] {
+        let mut organization = Organization::new(of(Quirks { receive_time: switch, ..Quirks::default() }));
+        let (_, session) = organization.listen("pod-a");
+        organization.burst(1);
+        let got = organization.job(session);
+        assert_eq!(is_received(&mut organization, got.request), (false, false), "{switch:?}");
+        for (is_deletion, is_told) in [(is_deleted_first, after_the_first), (!is_deleted_first, true)] {
+            if is_deletion {
+                organization.delete(session, got.message).expect("the message");
+            } else {
+                organization.renew(got.request).expect("the agent drops its job if this is refused");
+            }
+            let case = format!("{switch:?}, the message deleted first: {is_deleted_first}");
+            assert_eq!(is_received(&mut organization, got.request), (is_told, true), "{case}");
+        }
+    }
+}
+
+#[test]
+fn a_job_that_has_ended_has_a_receive_time_whatever_it_waited_for() {
+    for switch in [quirks::ReceiveTime::MessageDeleted, quirks::ReceiveTime::LockRenewed] {
+        let quirks = Quirks { receive_time: Some(switch), ..Quirks::default() };
+        let mut organization = Organization::new(of(quirks));
+        let (_, session) = organization.listen("pod-a");
+        organization.burst(2);
+        let got = organization.job(session);
+        organization.pass(Millis::seconds(2));
+        organization.complete(got, JobResult::Succeeded).expect("the end");
+        assert_eq!(is_received(&mut organization, got.request), (true, true), "{switch:?}");
+        assert_eq!(is_received(&mut organization, RequestId(2)), (false, false), "{switch:?}");
+    }
+}
+
+#[test]
+fn a_row_counts_as_received_for_a_scaler_from_its_receive_time_on() {
+    let quirks = Quirks { receive_time: Some(quirks::ReceiveTime::LockRenewed), ..Quirks::default() };
+    let mut organization = Organization::new(of(quirks));
+    let (_, session) = organization.listen("pod-a");
+    organization.burst(1);
+    let got = organization.take(session);
+    let received = |organization: &mut Organization| {
+        let list = organization.rows(JobRequestQuery::default());
+        organization.service.rows(&list).map(|row| row.is_received()).collect::<Vec<_>>()
+    };
+    assert_eq!(received(&mut organization), [false]);
+    organization.renew(got.request).expect("renewed");
+    assert_eq!(received(&mut organization), [true]);
+}
+
+#[test]
+fn what_agents_update_to_and_how_their_messages_are_encrypted_is_what_the_scenario_says() {
+    let newest = azure_devops::AgentVersion { major: 4, minor: 260, patch: 1 };
+    let quirks = Quirks {
+        newest_agent: Some(newest),
+        session_encryption: Some(quirks::SessionEncryption::OaepSha256),
+        ..Quirks::default()
+    };
+    let switches = Switches::of(&quirks);
+    assert_eq!((switches.newest_agent, switches.session_encryption), (newest, SessionEncryption::OaepSha256));
+    let none = Quirks { session_encryption: Some(quirks::SessionEncryption::None), ..Quirks::default() };
+    assert_eq!(
+        Switches::of(&none),
+        Switches { session_encryption: SessionEncryption::Off, ..Switches::default() }
+    );
 }
 
 #[test]

@@ -100,6 +100,25 @@ async fn what_is_not_modelled_answers_501_names_itself_and_is_logged() {
 }
 
 #[tokio::test]
+async fn paths_that_no_location_has_answer_501_and_name_themselves() {
+    let served = Served::start().await;
+    for path in [
+        "_apis/wit/workitems/1",
+        "shop/_apis/test/runs",
+        "_apis/distributedtask/nothing",
+        "_apis/distributedtask/pools/18/agents/1/nothing",
+        "_apis",
+        "nothing",
+    ] {
+        for method in ["GET", "POST"] {
+            let answer = served.ask(method, path, "").await;
+            let told = format!("{method} /acme/{path} is not modelled by Poolproof.");
+            assert_eq!((answer.status, &answer.json()["message"]), (501, &told.into()));
+        }
+    }
+}
+
+#[tokio::test]
 async fn an_organization_that_is_not_there_is_not_found() {
     let served = Served::start().await;
     for path in ["/", "/nobody/_apis/connectionData", "/_apis"] {

@@ -1,6 +1,6 @@
 //! Quirks of the real service on the wire, as a scenario's organisation states them.
 
-use azure_devops::Refusal;
+use azure_devops::{AgentVersion, Refusal};
 use model::quirks::{ApiVersions, BadToken, Quirks};
 use server::NewOrganization;
 use tokio::sync::mpsc::unbounded_channel;
@@ -27,6 +27,29 @@ async fn a_version_that_does_not_suit_is_refused_by_a_switch() {
         assert_eq!(served.send("GET", &path, &[&basic("", TOKEN)], "").await.status, status, "{path}");
         let path = format!("/{organization}/{POOLS}?api-version=7.1");
         assert_eq!(served.send("GET", &path, &[&basic("", TOKEN)], "").await.status, 200, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn agents_are_asked_to_update_to_the_version_of_the_scenario() {
+    let served = Served::start().await;
+    let newest = AgentVersion { major: 4, minor: 260, patch: 1 };
+    add(&served, "ahead", Quirks { newest_agent: Some(newest), ..Quirks::default() });
+    for (organization, is_asked) in [("acme", false), ("ahead", true)] {
+        let pool = format!("/{organization}/{POOLS}/18");
+        let send = async |method: &str, path: &str, body: &str| {
+            let answer = served.send(method, &format!("{pool}/{path}"), &[&basic("", TOKEN)], body).await;
+            assert_eq!(answer.status, 200, "{method} {path}");
+            answer.json()
+        };
+        let agent = send("POST", "agents", r#"{"name":"pod-a","version":"4.258.1"}"#).await;
+        let session = format!(r#"{{"ownerName":"pod-a","agent":{{"id":{}}}}}"#, agent["id"]);
+        send("POST", "sessions", &session).await;
+        send("POST", "messages", "").await;
+        let agent = send("GET", &format!("agents/{}", agent["id"]), "").await;
+        let target = agent.pointer("/pendingUpdate/targetVersion").cloned();
+        let wanted = is_asked.then(|| serde_json::json!({ "major": 4, "minor": 260, "patch": 1 }));
+        assert_eq!(target, wanted, "{organization}");
     }
 }
 

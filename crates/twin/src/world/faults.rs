@@ -86,6 +86,8 @@ pub(super) fn not_modelled(scenario: &Scenario) -> Option<String> {
         ("session_expired_status", quirks.session_expired_status.is_some()),
         ("job_token_expired_status", quirks.job_token_expired_status.is_some()),
         ("agent_authorization", quirks.agent_authorization.is_some()),
+        ("session_encryption", quirks.session_encryption.is_some()),
+        ("newest_agent", quirks.newest_agent.is_some()),
         ("listener_token_life", quirks.listener_token_life.is_some()),
         ("api_versions", quirks.api_versions.is_some()),
     ];
