@@ -23,12 +23,16 @@ const LIMIT: Duration = Duration::from_secs(120);
 
 /// Replays these traces, one after the other, on a server that is made for them.
 async fn replay(speed: u32, switches: Switches, traces: &[&str]) -> Replay {
-    let mut replay = Replay::start(speed, switches).await;
+    let mut replay = Replay::start(speed, switches, None).await;
+    play(&mut replay, traces).await;
+    replay
+}
+
+async fn play(replay: &mut Replay, traces: &[&str]) {
     for trace in traces {
         let played = clock::wall::timeout(LIMIT, replay.play(trace)).await;
         played.unwrap_or_else(|_| panic!("{trace} takes too long"));
     }
-    replay
 }
 
 #[tokio::test]
@@ -80,6 +84,43 @@ async fn an_idle_agent_keeps_two_polls_and_stays_online() {
 async fn a_cancelled_job_ends_cancelled() {
     let replay = replay(1, Switches::default(), &["configure", "cancel"]).await;
     assert_eq!(replay.result_of_build(), Some(JobResult::Canceled));
+}
+
+#[tokio::test]
+async fn an_agent_that_is_told_to_end_cancels_its_job_and_leaves_nothing_open() {
+    let replay = replay(1, Switches::default(), &["configure", "sigterm"]).await;
+    assert_eq!(replay.result_of_build(), Some(JobResult::Canceled));
+    assert_eq!(replay.agents(), ["template"]);
+}
+
+#[tokio::test]
+async fn an_agent_that_stays_gets_its_second_job_when_the_first_has_ended() {
+    // Two polls of it find nothing.
+    let mut replay = Replay::start(1, Switches::default(), Some(Millis::seconds(1))).await;
+    play(&mut replay, &["configure", "second_job"]).await;
+    assert_eq!(replay.result_of_build(), Some(JobResult::Succeeded));
+}
+
+#[tokio::test]
+async fn a_job_too_many_stands_in_the_way_of_an_agent_s_removal_if_the_switch_says_so() {
+    let switches = Switches { heed_shutting_down: false, ..Switches::default() };
+    let unheeded = replay(1, switches, &["configure", "remove_race"]).await;
+    let heeded = replay(1, Switches::default(), &["configure", "remove_after_the_last_job"]).await;
+    for replay in [unheeded, heeded] {
+        assert_eq!(replay.agents(), ["template"]);
+        assert_eq!(replay.result_of_build(), None, "the second job waits for an agent");
+    }
+}
+
+#[tokio::test]
+async fn a_name_that_is_taken_between_two_calls_is_refused() {
+    let replay = replay(1, Switches::default(), &["configure", "name_taken"]).await;
+    assert_eq!(replay.agents(), ["template", "pod-a"]);
+}
+
+#[tokio::test]
+async fn an_agent_that_was_killed_finds_its_own_session_in_its_way() {
+    replay(1, Switches::default(), &["configure", "session_conflict"]).await;
 }
 
 #[tokio::test]

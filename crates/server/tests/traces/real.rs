@@ -75,7 +75,7 @@ async fn the_real_agent_is_configured_runs_one_job_and_is_removed() {
         file_name: "none.tar.gz".to_owned(),
         bytes: Vec::new(),
     };
-    let (server, _, _events, url) = serve(1, Switches::default(), package).await;
+    let (server, _, _events, url) = serve(1, Switches::default(), None, package).await;
 
     let configure = [
         "--unattended",

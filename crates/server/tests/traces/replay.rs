@@ -8,6 +8,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use clock::Clock;
 use model::event::JobResult;
+use model::quirks::Quirks;
 use model::scenario::{self, ParallelJobs, Placeholder, Pool};
 use model::{Event, Millis, MillisRange};
 use serde_json::{Value, json};
@@ -42,10 +43,11 @@ pub(crate) struct Replay {
     result: Option<JobResult>,
 }
 
-/// A server with one organisation.
+/// A server with one organisation. Empty polls are held as long as the quirk says, or for 50 s.
 pub(crate) async fn serve(
     speed: u32,
     switches: Switches,
+    long_poll: Option<Millis>,
     package: Package,
 ) -> (Server, Clock, UnboundedReceiver<Event>, String) {
     let clock = Clock::start(speed);
@@ -61,6 +63,7 @@ pub(crate) async fn serve(
         settings: scenario::Organization {
             parallel_jobs: ParallelJobs::Unlimited,
             assign_delay: MillisRange::exactly(Millis::ZERO),
+            quirks: Quirks { long_poll, ..Quirks::default() },
             ..scenario::Organization::with_pools(pools)
         },
         seed: 7,
@@ -72,14 +75,14 @@ pub(crate) async fn serve(
 }
 
 impl Replay {
-    pub(crate) async fn start(speed: u32, switches: Switches) -> Self {
+    pub(crate) async fn start(speed: u32, switches: Switches, long_poll: Option<Millis>) -> Self {
         let package = Package {
             platform: "linux-x64".to_owned(),
             version: switches.newest_agent.to_string(),
             file_name: "vsts-agent-linux-x64.tar.gz".to_owned(),
             bytes: vec![0x1f, 0x8b, 1, 2, 3],
         };
-        let (server, clock, events, url) = serve(speed, switches, package).await;
+        let (server, clock, events, url) = serve(speed, switches, long_poll, package).await;
         let key = Key::load();
         let values = BTreeMap::from([
             ("pool".to_owned(), json!(POOL_ID)),
