@@ -14,6 +14,7 @@ pub mod manifest;
 pub mod pipeline;
 pub mod problem;
 pub mod quirks;
+pub mod range;
 pub mod rules;
 pub mod scenario;
 pub mod schemas;

@@ -10,10 +10,11 @@ mod faults;
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
-use semver::{Version, VersionReq};
+use semver::Version;
 
 use crate::instant::{Instant, Millis, MillisRange};
 use crate::problem::{Mark, Problem, did_you_mean, one_of};
+use crate::range::Range;
 use crate::yaml::{Entry, Kind, Node, Scalar, Value, shortened};
 
 /// The longest run: a month of scenario time.
@@ -299,10 +300,14 @@ impl Rules<'_> {
     fn known_bad(&mut self, root: &Node) {
         let Some(keda) = root.get("known_bad").and_then(|known_bad| known_bad.get("keda")) else { return };
         if let Some(text) = keda.text()
-            && let Err(error) = VersionReq::parse(text)
+            && let Err(error) = text.parse::<Range>()
         {
             let message = format!("`keda`: `{}` is not a comparison of versions: {error}", shortened(text));
-            self.report(keda.mark, message, Some("write it like `>=2.20.0, <2.21.0`".to_owned()));
+            self.report(
+                keda.mark,
+                message,
+                Some("write it like `>=2.20.0, <2.21.0`, with `||` between alternatives".to_owned()),
+            );
         }
     }
 

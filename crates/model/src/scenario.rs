@@ -310,6 +310,10 @@ pub enum Expectation {
     NoBusyAgentKilled,
     /// How long jobs wait from queued to received.
     QueueWait(Percentiles),
+    /// The most agents that registered and never received a job.
+    SurplusAgents(u32),
+    /// The most reads of the queue in an hour, on average over the run.
+    ReadsPerHour(u32),
 }
 
 /// A bound on how long something takes.
@@ -339,7 +343,7 @@ pub struct Percentiles {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct KnownBad {
-    /// KEDA's, as comma-separated comparisons that all hold: `>=2.20.0, <2.21.0`.
+    /// KEDA's, as comma-separated comparisons that all hold: `>=2.20.0, <2.21.0`. `||` stands between alternatives.
     pub keda: String,
     /// The rules that must find it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

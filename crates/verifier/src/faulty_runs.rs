@@ -287,3 +287,24 @@ fn cached_metrics_let_a_raise_wait_for_a_poll() {
     };
     assert_eq!((sooner(false), sooner(true)), (1, 0));
 }
+
+#[test]
+fn cached_metrics_let_an_hpa_lower_between_two_polls() {
+    // The only read near the reduction at 666 is that of the poll at 615.
+    let lowered = |cached: bool| {
+        article().unread(616, 720).target(|target| {
+            target.polling_interval_s = 60;
+            target.spec = json!({ "triggers": [{ "type": "azure-pipelines", "useCachedMetrics": cached }] });
+        })
+    };
+    let unread = |cached| {
+        let found = lowered(cached).found("early_reduction");
+        found
+            .iter()
+            .filter(|finding| {
+                finding.because.contains("no read of the queue succeeded") && finding.at.0 < 670_000
+            })
+            .count()
+    };
+    assert_eq!((unread(false), unread(true)), (1, 0));
+}

@@ -1,7 +1,7 @@
 //! From findings to a verdict.
 
 use model::Instant;
-use semver::VersionReq;
+use model::range::Range;
 
 use crate::count::version;
 use crate::history::History;
@@ -59,8 +59,8 @@ fn announced(history: &History) -> Announced {
     let keda = history.targets.values().map(|target| target.scale.keda.clone()).next();
     let keda = keda.or_else(|| started.versions.get("keda").cloned());
     let known_bad = scenario.known_bad.as_ref().zip(keda).and_then(|(bad, keda)| {
-        let range = VersionReq::parse(&bad.keda).ok()?;
-        let matches = version(&keda).is_some_and(|version| range.matches(&version));
+        let range: Range = bad.keda.parse().ok()?;
+        let matches = version(&keda).is_some_and(|version| range.contains(&version));
         matches.then(|| KnownBadVersion { keda, range: bad.keda.clone(), rules: bad.findings.clone() })
     });
     Announced { by_design: scenario.expect_findings.clone(), known_bad }
@@ -69,7 +69,7 @@ fn announced(history: &History) -> Announced {
 /// A range of versions that cannot be read announces nothing, and that is said.
 fn unreadable_range(history: &History) -> Option<NotJudged> {
     let range = &history.started.as_ref()?.scenario.known_bad.as_ref()?.keda;
-    let error = VersionReq::parse(range).err()?;
+    let error = range.parse::<Range>().err()?;
     Some(NotJudged {
         rule: KNOWN_BAD_PASSED.name.to_owned(),
         subject: "scenario".to_owned(),

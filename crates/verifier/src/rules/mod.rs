@@ -13,11 +13,13 @@ mod jobs;
 mod kubernetes_jobs;
 mod machine;
 mod raises;
+mod reads;
 mod reductions;
 mod replicas;
 mod run;
 mod scaler;
 mod spacing;
+mod surplus;
 mod tracking;
 mod waiting;
 
@@ -51,7 +53,7 @@ pub struct Rule {
 /// A rule and the function that applies it; several rules may share one.
 type Group = (&'static [Rule], fn(&History, &mut Judged));
 
-const GROUPS: [Group; 16] = [
+const GROUPS: [Group; 18] = [
     (run::RULES, run::judge),
     (machine::RULES, machine::judge),
     (cause::RULES, cause::judge),
@@ -68,6 +70,8 @@ const GROUPS: [Group; 16] = [
     (kubernetes_jobs::RULES, kubernetes_jobs::judge),
     (job_numbers::RULES, job_numbers::judge),
     (waiting::RULES, waiting::judge),
+    (surplus::RULES, surplus::judge),
+    (reads::RULES, reads::judge),
 ];
 
 /// Every rule, for documentation and for checking the names in a scenario.

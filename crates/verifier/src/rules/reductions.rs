@@ -104,11 +104,13 @@ fn judge_early_sync(tracking: &Tracking, change: Change, judged: &mut Judged) {
         );
         return;
     }
-    let recent = tracking.seen_between(change.at - bounds.sync - bounds.slack, change.at + bounds.slack);
+    // With cached metrics a sync is answered from the last poll.
+    let within = bounds.sync + if tracking.is_cached { bounds.poll } else { Millis::ZERO };
+    let recent = tracking.seen_between(change.at - within - bounds.slack, change.at + bounds.slack);
     if !recent.iter().any(|seen| seen.good) {
         let because = format!(
             "no read of the queue succeeded in the {} before, and without a metric the HPA does not scale",
-            span(bounds.sync)
+            span(within)
         );
         judged.find(&EARLY, change.at, breach("not before a read succeeds".into(), because));
         return;

@@ -165,7 +165,9 @@ fn judge_reads(history: &History, judged: &mut Judged) {
             // A loop that starts anew polls at once.
             let starts = 1 + tracking.disturbances.iter().filter(|one| one.decides).count() as u64;
             let others = failed.saturating_mul(2).saturating_add(READS_AT_START.saturating_mul(starts));
-            allowed.push(polls.saturating_add(syncs).saturating_add(others));
+            // Each trigger reads for itself.
+            let triggers = (tracking.scale.triggers.len() as u64).max(1);
+            allowed.push(polls.saturating_add(syncs).saturating_mul(triggers).saturating_add(others));
         }
     }
     let judgeable = !allowed.is_empty() && tracked_objects.len() == history.targets.len();
@@ -191,6 +193,7 @@ fn judge_reads(history: &History, judged: &mut Judged) {
 
 #[cfg(test)]
 mod tests {
+    use model::event::Outcome;
     use model::{Fact, Instant, Source};
 
     use crate::testing::{Log, article};
@@ -243,6 +246,17 @@ mod tests {
     fn keda_reads_no_more_often_than_it_polls_and_is_asked() {
         assert_eq!(article().found("reads_too_frequent"), []);
         assert_eq!(article().reads(21, 1, 100).only("reads_too_frequent").measured, "125 reads of the queue");
+    }
+
+    #[test]
+    fn every_trigger_reads_for_itself() {
+        let twice = |triggers: usize| {
+            let log = Log::scaled_job()
+                .target(|target| target.triggers = vec![target.triggers[0].clone(); triggers]);
+            log.reads(5, 15, 3600).end(3600, Outcome::DurationReached)
+        };
+        twice(1).only("reads_too_frequent");
+        assert_eq!(twice(2).found("reads_too_frequent"), []);
     }
 
     #[test]
