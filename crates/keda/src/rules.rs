@@ -8,12 +8,14 @@
 //! pull request where one made the change. The behavior was read in the tagged
 //! sources of each release.
 
+mod releases;
 mod table;
 #[cfg(test)]
 mod tests;
 
 use semver::Version;
 
+pub use releases::RELEASES;
 pub use table::TABLE;
 
 /// The oldest version whose rules are known.
