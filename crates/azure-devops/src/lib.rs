@@ -22,6 +22,7 @@ mod encoding;
 mod errors;
 pub mod faults;
 mod ids;
+mod inbox;
 mod job_requests;
 pub mod limits;
 mod messages;
@@ -39,6 +40,7 @@ mod service;
 mod sessions;
 pub mod settings;
 mod snapshot;
+mod timers;
 mod updates;
 pub mod wire;
 

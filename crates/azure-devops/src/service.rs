@@ -1,6 +1,6 @@
 //! The organisation's state, its timers, and the one way in.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use model::event::ScalerRow;
@@ -24,6 +24,7 @@ use crate::projects::{DEFAULT_PROJECT, Projects};
 use crate::queues::Queues;
 use crate::sequence::Sequence;
 use crate::sessions::Sessions;
+use crate::timers::Timers;
 use crate::{Refusal, Settings, snapshot, wire};
 
 /// One organisation.
@@ -55,7 +56,7 @@ pub struct Service {
     pub(crate) durations: ChaCha8Rng,
     guids: ChaCha8Rng,
     tokens: ChaCha8Rng,
-    timers: BTreeSet<(Instant, Timer)>,
+    timers: Timers,
     /// When held polls end, in their order: all are held equally long. The first is one that is still held.
     pub(crate) polls: VecDeque<(Instant, WaiterId)>,
     /// Nothing is due before this instant. Something may be due later than that.
@@ -125,7 +126,7 @@ impl Service {
             durations: of("durations"),
             guids: of("guids"),
             tokens: of("tokens"),
-            timers: BTreeSet::new(),
+            timers: Timers::default(),
             polls: VecDeque::new(),
             nothing_until: Instant::START,
             effects: Effects::default(),
@@ -234,7 +235,7 @@ impl Service {
     /// When [`advance`](Self::advance) has something to do next, if nobody calls before.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Instant> {
-        let timer = self.timers.first().map(|(at, _)| *at);
+        let timer = self.timers.first().map(|(at, _)| at);
         let poll = self.polls.front().map(|(at, _)| *at);
         match (timer, poll) {
             (Some(timer), Some(poll)) => Some(timer.min(poll)),
@@ -320,11 +321,11 @@ impl Service {
         loop {
             self.promise_jobs();
             let poll = self.polls.front().copied().filter(|(at, _)| *at <= self.now);
-            let timer = self.timers.first().copied().filter(|(at, _)| *at <= self.now);
+            let timer = self.timers.first().filter(|(at, _)| *at <= self.now);
             match (timer, poll) {
                 // At one instant a poll ends last.
                 (Some((at, timer)), poll) if poll.is_none_or(|(ends, _)| at <= ends) => {
-                    self.timers.remove(&(at, timer));
+                    self.timers.remove((at, timer));
                     self.fire(at, timer);
                 }
                 (_, Some((_, waiter))) => self.answer_waiter(waiter, Ok(Answer::NoMessage)),
@@ -357,7 +358,7 @@ impl Service {
     }
 
     pub(crate) fn clear_timer(&mut self, at: Instant, timer: Timer) {
-        self.timers.remove(&(at, timer));
+        self.timers.remove((at, timer));
     }
 
     pub(crate) fn tell(&mut self, fact: impl FnOnce() -> Fact) {

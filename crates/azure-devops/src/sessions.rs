@@ -1,16 +1,18 @@
 //! Sessions: an agent with one is online and listens for jobs.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 
 use model::{Fact, Instant, Millis};
 use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
 use uuid::Uuid;
 
 use crate::call::{Answer, SessionDraft};
-use crate::ids::{AgentId, MessageId, PoolId, WaiterId};
-use crate::messages::StoredMessage;
+use crate::ids::{AgentId, PoolId, WaiterId};
+use crate::inbox::Inbox;
+use crate::limits::MAX_HELD_POLLS;
 use crate::service::Timer;
 use crate::{Refusal, Service};
 
@@ -26,9 +28,29 @@ pub(crate) struct Session {
     /// When its timer goes off.
     timer: Instant,
     /// What the agent has not deleted yet.
-    pub(crate) messages: BTreeMap<MessageId, StoredMessage>,
+    pub(crate) messages: Inbox,
     /// Polls that are held, the oldest first.
-    pub(crate) waiters: Vec<WaiterId>,
+    #[serde(with = "few")]
+    pub(crate) waiters: SmallVec<[WaiterId; MAX_HELD_POLLS]>,
+}
+
+/// A few things, as a list.
+mod few {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+    use smallvec::{Array, SmallVec};
+
+    pub(super) fn serialize<A: Array<Item: Serialize>, S: Serializer>(
+        few: &SmallVec<A>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        few.as_slice().serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, A: Array<Item: Deserialize<'de>>, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<SmallVec<A>, D::Error> {
+        Vec::<A::Item>::deserialize(deserializer).map(SmallVec::from_vec)
+    }
 }
 
 /// Why a session ends.
@@ -96,8 +118,8 @@ impl Service {
             owner: draft.owner,
             last_seen: self.now,
             timer,
-            messages: BTreeMap::new(),
-            waiters: Vec::new(),
+            messages: Inbox::default(),
+            waiters: SmallVec::new(),
         };
         self.sessions.insert(id.as_u128(), session);
         let now = self.now;

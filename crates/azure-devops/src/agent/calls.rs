@@ -2,6 +2,7 @@
 //! that the agent's HTTP layer makes by itself before anybody hears of a failure.
 
 use model::{Instant, Millis};
+use smallvec::SmallVec;
 
 use super::call::{Answer, Call, CallId, Failure, FailureKind, Output};
 use super::random::Random;
@@ -60,7 +61,8 @@ enum State {
 /// The calls under way.
 #[derive(Debug, Default)]
 pub(super) struct Calls {
-    under_way: Vec<UnderWay>,
+    /// An idle agent has two calls under way, for hours: they lie in it.
+    under_way: SmallVec<[UnderWay; USUAL_CALLS]>,
     made: u32,
 }
 
@@ -69,10 +71,6 @@ impl Calls {
     pub(super) fn make(&mut self, now: Instant, call: Call, outputs: &mut Vec<Output>) {
         let id = self.next_id();
         outputs.push(Output::Call { id, call: call.clone() });
-        // An idle agent has two calls under way, for hours: room for them and no more.
-        if self.under_way.len() == self.under_way.capacity() {
-            self.under_way.reserve_exact(if self.under_way.is_empty() { USUAL_CALLS } else { 1 });
-        }
         let state = State::Sent(now + limit(&call));
         let end = now + total_limit(&call);
         self.under_way.push(UnderWay { id, call, attempt: 1, state, end });

@@ -26,7 +26,7 @@ pub(super) enum Step {
 impl Nodes {
     pub(super) fn life(&mut self, who: Who) -> Option<&mut Life> {
         let life = self.pod_mut(who.pod)?.lives.get_mut(super::at(who.container))?.as_mut()?;
-        (life.start == who.start).then_some(&mut **life)
+        (life.start == who.start).then_some(life)
     }
 
     /// Queues news for a start script.

@@ -19,7 +19,7 @@ pub(super) struct Life {
     pub(super) identity: direct::Identity,
     /// From its configuration to its removal.
     pub(super) registration: Option<direct::Registration>,
-    pub(super) listener: Option<Box<Listener>>,
+    pub(super) listener: Option<Listener>,
     pub(super) listens: bool,
     /// Whether a poll may reach its time limit: a fault keeps it from being answered in time.
     pub(super) unanswered: bool,

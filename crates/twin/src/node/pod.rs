@@ -6,12 +6,17 @@ use controllers::{Conditions, NodeId, Phase, PodReport, Restarts};
 use kubelet::Pod;
 use kubelet::status::ConditionKind;
 use model::Instant;
+use smallvec::SmallVec;
 
 use super::life::{Life, earliest};
 use super::template::{PodTemplate, Singular};
 use super::{Occupation, at};
 
-/// A pod.
+/// The containers' agents: nearly always one.
+pub(super) type Lives = SmallVec<[Option<Life>; 1]>;
+
+/// A pod. What an agent that waits is looked up for lies in one piece: thousands of them wait, and each look at
+/// far memory costs more than what is done with it.
 #[derive(Debug)]
 pub(super) struct PodOnNode {
     pub(super) ordinal: u64,
@@ -19,11 +24,11 @@ pub(super) struct PodOnNode {
     pub(super) name: Arc<str>,
     pub(super) uid: u128,
     pub(super) template: Arc<PodTemplate>,
-    pub(super) machine: Pod,
+    pub(super) machine: Box<Pod>,
     /// The machine's next deadline.
     pub(super) machine_due: Option<Instant>,
     /// The containers' agents, init containers first.
-    pub(super) lives: Box<[Option<Box<Life>>]>,
+    pub(super) lives: Lives,
     /// What the API was told last.
     pub(super) reported: Option<PodReport>,
     /// Whether its object is gone.

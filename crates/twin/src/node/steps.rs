@@ -37,7 +37,7 @@ impl Nodes {
             name: Arc::clone(new.name),
             uid: new.uid.0,
             template: Arc::clone(new.template),
-            machine: Pod::new_into(now, spec, settings, random, &mut actions),
+            machine: Box::new(Pod::new_into(now, spec, settings, random, &mut actions)),
             machine_due: None,
             lives: (0..containers).map(|_| None).collect(),
             reported: None,
@@ -172,7 +172,7 @@ impl Nodes {
         let singular = pod.singular(&self.settings.nodes);
         match pod.template.decide(container, singular, start_up) {
             Ok(running) => {
-                pod.lives[container] = running.agent.map(|agent| Box::new(Life::new(agent, service)));
+                pod.lives[container] = running.agent.map(|agent| Life::new(agent, service));
                 Input::Program { container, program: running.program }
             }
             Err(message) => refused(message),
@@ -236,7 +236,7 @@ impl Nodes {
         let mut outputs = std::mem::take(&mut self.outputs);
         match self.life(who) {
             Some(life) if life.registration.is_some() => {
-                let listener = life.listener.insert(Box::new(Listener::new(settings)));
+                let listener = life.listener.insert(Listener::new(settings));
                 listener.start_into(now, &mut outputs);
             }
             _ => self.tell_script(who, entrypoint::Input::AgentExited(exit_code::TERMINATED_ERROR)),

@@ -41,10 +41,13 @@ impl Waiters {
         let Some(place) = id.0.checked_sub(self.first).and_then(|place| usize::try_from(place).ok()) else {
             return;
         };
-        if place >= self.places.len() {
-            self.places.resize(place + 1, None);
+        while self.places.len() < place {
+            self.places.push_back(None);
         }
-        self.places[place] = Some(waiting);
+        match self.places.get_mut(place) {
+            Some(place) => *place = Some(waiting),
+            None => self.places.push_back(Some(waiting)),
+        }
     }
 
     pub(super) fn remove(&mut self, id: WaiterId) -> Option<Waiting> {
