@@ -162,12 +162,23 @@ impl Deref for Demands {
 /// The capability that holds the agent's version.
 pub(crate) const AGENT_VERSION: &str = "Agent.Version";
 
+/// Parts of a version.
+const VERSION_PARTS: usize = 4;
+
 /// Whether a dotted version is another one or a later one. What is not a number counts as zero.
 fn is_version_from(version: &str, least: &str) -> bool {
-    fn parts(version: &str) -> impl Iterator<Item = u64> {
-        version.split('.').map(|part| part.parse().unwrap_or(0)).chain(std::iter::repeat(0)).take(4)
+    version_parts(version) >= version_parts(least)
+}
+
+/// Byte by byte: every job is compared with its agent's version.
+fn version_parts(version: &str) -> [u64; VERSION_PARTS] {
+    let digit = |byte: u8| byte.is_ascii_digit().then(|| u64::from(byte - b'0'));
+    let append = |number: u64, byte: &u8| number.checked_mul(10)?.checked_add(digit(*byte)?);
+    let mut parts = [0; VERSION_PARTS];
+    for (part, text) in parts.iter_mut().zip(version.as_bytes().split(|byte| *byte == b'.')) {
+        *part = text.iter().try_fold(0, append).unwrap_or_default();
     }
-    parts(version).ge(parts(least))
+    parts
 }
 
 #[cfg(test)]

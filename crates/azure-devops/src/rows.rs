@@ -48,7 +48,13 @@ impl<'a> Row<'a> {
     /// Whether `receiveTime` is set.
     #[must_use]
     pub fn is_received(&self) -> bool {
-        self.job.reserved().is_some_and(|reserved| reserved.receive_time.is_some())
+        match self.job.state {
+            State::Queued | State::Promised { .. } | State::Assigned { .. } => false,
+            State::Received(job) => job.receive_time.is_some(),
+            State::Finished { reserved, .. } => {
+                reserved.is_some_and(|reserved| reserved.receive_time.is_some())
+            }
+        }
     }
 
     /// `result`.

@@ -41,10 +41,17 @@ pub fn beyond_limit(
     let Some(surplus) = number.checked_sub(limit).filter(|surplus| *surplus > 0) else {
         return Vec::new();
     };
-    let mut seconds: Vec<(Option<u64>, usize)> = Vec::with_capacity(number);
     let of_kind = jobs.iter().enumerate().filter(|(_, job)| finished(job));
     // One without a time is neither before nor after any other; all of a kind are alike in that.
-    seconds.extend(of_kind.map(|(place, job)| (job.completion_time.map(|time| time.0 / 1000), place)));
+    let of_kind = of_kind.map(|(place, job)| (job.completion_time.map(|time| time.0 / 1000), place));
+    if surplus == 1
+        && let Some(place) = oldest_of(of_kind.clone())
+    {
+        skip_shuffle(number, random);
+        return vec![place];
+    }
+    let mut seconds: Vec<(Option<u64>, usize)> = Vec::with_capacity(number);
+    seconds.extend(of_kind);
     let mut ordered = seconds.clone();
     let (_, (last, _), _) = ordered.select_nth_unstable(surplus - 1);
     let last = *last;
@@ -64,6 +71,20 @@ pub fn beyond_limit(
         oldest.truncate(surplus);
     }
     oldest.into_iter().map(|(_, place)| place).collect()
+}
+
+/// The place of the one that is older than all others, if there is one: mostly one Job more has finished than is
+/// kept.
+fn oldest_of(jobs: impl Iterator<Item = (Option<u64>, usize)>) -> Option<usize> {
+    let (mut oldest, mut alone): (Option<(Option<u64>, usize)>, bool) = (None, false);
+    for (second, place) in jobs {
+        match oldest {
+            Some((least, _)) if second > least => {}
+            Some((least, _)) if second == least => alone = false,
+            _ => (oldest, alone) = (Some((second, place)), true),
+        }
+    }
+    oldest.filter(|_| alone).map(|(_, place)| place)
 }
 
 /// Puts them into an order of the stream's choosing (Fisher and Yates).
