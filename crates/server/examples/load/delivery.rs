@@ -8,10 +8,11 @@ use clock::wall::{self, Stopwatch};
 use serde_json::Value;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
+use crate::Outcome;
 use crate::client::Connection;
 use crate::idle::open_session;
+use crate::report::Report;
 use crate::service::Service;
-use crate::{Outcome, tell};
 
 const AGENTS: usize = 1_000;
 const POOL: &str = "/_apis/distributedtask/pools/2";
@@ -19,7 +20,7 @@ const POOL: &str = "/_apis/distributedtask/pools/2";
 const EVERY: Duration = Duration::from_millis(10);
 const LONGEST: Duration = Duration::from_secs(120);
 
-pub(crate) async fn measure(program: &Path) -> Outcome<()> {
+pub(crate) async fn measure(program: &Path, report: &mut Report) -> Outcome<()> {
     let service = Service::start(program).await?;
     let definition = service.define("one", 1).await?;
     let (arrived, mut arrivals) = unbounded_channel();
@@ -56,7 +57,7 @@ pub(crate) async fn measure(program: &Path) -> Outcome<()> {
     let milliseconds = |span: Duration| span.as_secs_f64() * 1000.0;
     let measured = format!("p50 {:.1} ms, p99 {:.1} ms", milliseconds(at(50)), milliseconds(at(99)));
     let holds = at(99) < Duration::from_millis(20);
-    tell("1,000 waiting agents, queued to delivered", &measured, "p99 < 20 ms", holds);
+    report.tell("1,000 waiting agents, queued to delivered", &measured, "p99 < 20 ms", holds);
     Ok(())
 }
 

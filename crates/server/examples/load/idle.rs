@@ -9,9 +9,10 @@ use serde_json::json;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
+use crate::Outcome;
 use crate::client::{Connection, Target};
+use crate::report::{Report, note};
 use crate::service::Service;
-use crate::{Outcome, note, tell};
 
 const POOL: &str = "/_apis/distributedtask/pools/2";
 /// So many pay for what is paid once.
@@ -61,7 +62,7 @@ async fn start_holding(service: &Service, agents: u64) -> Outcome<Child> {
     Ok(child)
 }
 
-pub(crate) async fn measure(program: &Path) -> Outcome<()> {
+pub(crate) async fn measure(program: &Path, report: &mut Report) -> Outcome<()> {
     let service = Service::start(program).await?;
     let _first = start_holding(&service, FIRST).await?;
     wall::pause(Duration::from_secs(1)).await;
@@ -73,10 +74,10 @@ pub(crate) async fn measure(program: &Path) -> Outcome<()> {
     let (_, used_after) = service.usage()?;
     let each = after.saturating_sub(before) / ((AGENTS - FIRST) * 2);
     let figure = format!("{AGENTS} idle agents, two polls each");
-    tell(&figure, &format!("{each} bytes a connection"), "<= 10,000", each <= 10_000);
+    report.tell(&figure, &format!("{each} bytes a connection"), "<= 10,000", each <= 10_000);
     #[expect(clippy::cast_precision_loss, reason = "a few ticks")]
     let busy = (used_after - used_before) as f64 / TICKS_A_SECOND / QUIET.as_secs_f64();
     let figure = format!("{} held polls, processor time", AGENTS * 2);
-    tell(&figure, &format!("{:.1} % of a processor", busy * 100.0), "<= 1 %", busy <= 0.01);
+    report.tell(&figure, &format!("{:.1} % of a processor", busy * 100.0), "<= 1 %", busy <= 0.01);
     Ok(())
 }

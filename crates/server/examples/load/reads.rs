@@ -14,9 +14,10 @@ use serde_json::json;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
+use crate::Outcome;
 use crate::client::{Connection, Target, rate};
+use crate::report::{Report, note};
 use crate::service::Service;
-use crate::{Outcome, note, tell};
 
 /// What KEDA asks since 2.18, by default.
 pub(crate) const ROWS: &str = "/_apis/distributedtask/pools/2/jobrequests?completedRequestCount=0";
@@ -73,7 +74,7 @@ pub(crate) async fn with_rows(program: &Path) -> Outcome<(Service, Vec<u8>)> {
 }
 
 /// The same bytes from here and from a bare server.
-pub(crate) async fn against_static(program: &Path) -> Outcome<()> {
+pub(crate) async fn against_static(program: &Path, report: &mut Report) -> Outcome<()> {
     let (service, body) = with_rows(program).await?;
     let (_child, bare, _file) = start_static(&body).await?;
     let (mut own, mut other) = (0.0_f64, 0.0_f64);
@@ -85,12 +86,12 @@ pub(crate) async fn against_static(program: &Path) -> Outcome<()> {
     let share = own / other;
     note("axum, the same bytes", &format!("{other:.0} reads/s of {} kB", body.len() / 1000));
     let measured = format!("{own:.0} reads/s, {:.0} % of it", share * 100.0);
-    tell("jobrequests, 250 rows", &measured, ">= 80 %", share >= 0.8);
+    report.tell("jobrequests, 250 rows", &measured, ">= 80 %", share >= 0.8);
     Ok(())
 }
 
 /// Reads while jobs come and go, with and without finished jobs that are kept.
-pub(crate) async fn with_finished_jobs(program: &Path) -> Outcome<()> {
+pub(crate) async fn with_finished_jobs(program: &Path, report: &mut Report) -> Outcome<()> {
     for path in [ROWS, NEWEST_ROWS] {
         let (few, _) = with_rows(program).await?;
         let (many, _) = with_rows(program).await?;
@@ -103,7 +104,7 @@ pub(crate) async fn with_finished_jobs(program: &Path) -> Outcome<()> {
         let ratio = with.as_secs_f64() / without.as_secs_f64();
         let figure = format!("a read after a change, {FINISHED} finished, {}", form(path));
         let measured = format!("{:.2} ms, {ratio:.2} x none", with.as_secs_f64() * 1000.0);
-        tell(&figure, &measured, "<= 1.2 x", ratio <= 1.2);
+        report.tell(&figure, &measured, "<= 1.2 x", ratio <= 1.2);
     }
     Ok(())
 }

@@ -2,17 +2,18 @@
 
 use std::path::Path;
 
+use crate::Outcome;
 use crate::client::rate;
 use crate::reads::{CONNECTIONS, ROUNDS, SPAN};
+use crate::report::{Report, note};
 use crate::service::Service;
-use crate::{Outcome, note, tell};
 
 /// Jobs of a build, as a matrix has them.
 const JOBS: u32 = 20;
 /// So many jobs a second are wanted.
 const WANTED: f64 = 20_000.0;
 
-pub(crate) async fn measure(program: &Path) -> Outcome<()> {
+pub(crate) async fn measure(program: &Path, report: &mut Report) -> Outcome<()> {
     let mut best = [0.0_f64; 2];
     for _ in 0..ROUNDS {
         for (index, jobs) in [1, JOBS].into_iter().enumerate() {
@@ -29,6 +30,6 @@ pub(crate) async fn measure(program: &Path) -> Outcome<()> {
     let [single, matrix] = best;
     note("builds of one job each", &format!("{single:.0} jobs/s"));
     let measured = format!("{matrix:.0} jobs/s");
-    tell(&format!("builds of {JOBS} jobs each"), &measured, ">= 20,000", matrix >= WANTED);
+    report.tell(&format!("builds of {JOBS} jobs each"), &measured, ">= 20,000", matrix >= WANTED);
     Ok(())
 }
