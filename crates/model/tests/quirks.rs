@@ -70,12 +70,13 @@ fn every_row_says_where_from_and_names_a_test_that_is_there() {
         for row in rows {
             assert_eq!(row.len(), head.len(), "{row:?}");
             assert!(row[0].len() > 3 && row[from].len() > 3, "{row:?}");
-            let test = word(&row[row.len() - 1]);
-            assert!(sources.contains(&format!("fn {test}(")), "there is no test {test}");
+            for test in row[row.len() - 1].split(", ").map(word) {
+                assert!(sources.contains(&format!("fn {test}(")), "there is no test {test}");
+            }
         }
         count += 1;
     }
-    assert_eq!(count, 4, "switches, other quirks, agents, faults");
+    assert!(count >= 4, "switches, other quirks, agents, faults");
 }
 
 #[test]

@@ -39,14 +39,14 @@ async fn agents_are_asked_to_update_to_the_version_of_the_scenario() {
         let pool = format!("/{organization}/{POOLS}/18");
         let send = async |method: &str, path: &str, body: &str| {
             let answer = served.send(method, &format!("{pool}/{path}"), &[&basic("", TOKEN)], body).await;
-            assert_eq!(answer.status, 200, "{method} {path}");
-            answer.json()
+            assert!(matches!(answer.status, 200 | 204), "{method} {path}: {}", answer.status);
+            answer
         };
-        let agent = send("POST", "agents", r#"{"name":"pod-a","version":"4.258.1"}"#).await;
+        let agent = send("POST", "agents", r#"{"name":"pod-a","version":"4.258.1"}"#).await.json();
         let session = format!(r#"{{"ownerName":"pod-a","agent":{{"id":{}}}}}"#, agent["id"]);
         send("POST", "sessions", &session).await;
         send("POST", "messages", "").await;
-        let agent = send("GET", &format!("agents/{}", agent["id"]), "").await;
+        let agent = send("GET", &format!("agents/{}", agent["id"]), "").await.json();
         let target = agent.pointer("/pendingUpdate/targetVersion").cloned();
         let wanted = is_asked.then(|| serde_json::json!({ "major": 4, "minor": 260, "patch": 1 }));
         assert_eq!(target, wanted, "{organization}");
