@@ -1,6 +1,7 @@
 //! Microsoft's own agent, where a package of it is at hand: `ADO_REAL_AGENT_TARBALL=/path/vsts-agent-linux-x64-*.tar.gz`.
 //!
-//! Its licence does not let it lie here, and no package registry has it, so the test is not run by default.
+//! Its licence does not let it lie here, and no package registry has it, so the test is not run by default. The
+//! machine has to have what the package's own `bin/installdependencies.sh` installs: `config.sh` looks for it.
 
 use std::path::Path;
 use std::process::{Output, Stdio};
@@ -23,6 +24,8 @@ async fn run(folder: &Path, script: &str, arguments: &[&str]) -> Output {
     let mut command = Command::new(folder.join(script));
     command.args(arguments).current_dir(folder).stdin(Stdio::null()).kill_on_drop(true);
     command.env("AGENT_ALLOW_RUNASROOT", "1").env("VSO_AGENT_IGNORE", "AZP_TOKEN");
+    // Cargo's is not the agent's: config.sh and .NET would look for their libraries there.
+    command.env_remove("LD_LIBRARY_PATH");
     let output = clock::wall::timeout(LIMIT, command.output()).await;
     let output =
         output.unwrap_or_else(|_| panic!("{script} {arguments:?} takes too long")).expect("it starts");
@@ -70,7 +73,7 @@ async fn the_real_agent_is_configured_runs_one_job_and_is_removed() {
     assert!(unpack.status().await.expect("tar").success(), "the package cannot be unpacked");
     let package = Package {
         platform: "linux-x64".to_owned(),
-        // Older than any that is still to be had: nobody is asked to update.
+        // Older than any that is still to be had, should the agent look for a newer one by itself.
         version: "2.182.1".to_owned(),
         file_name: "none.tar.gz".to_owned(),
         bytes: Vec::new(),
