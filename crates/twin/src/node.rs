@@ -286,7 +286,7 @@ impl Nodes {
             let Some(pod) = place.as_mut().filter(|pod| pod.node == node) else { continue };
             pod.lost = true;
             pod.wakes_at = None;
-            pod.lives.iter_mut().flatten().for_each(|life| life.vanish());
+            pod.lives.iter_mut().flatten().for_each(life::Life::vanish);
             if pod.gone {
                 // Nobody will tell the node of it again.
                 *place = None;

@@ -43,7 +43,7 @@ pub(super) struct PodOnNode {
 
 impl PodOnNode {
     pub(super) fn next_deadline(&self) -> Option<Instant> {
-        let agents = self.lives.iter().flatten().filter_map(|life| life.next_deadline()).min();
+        let agents = self.lives.iter().flatten().filter_map(Life::next_deadline).min();
         earliest(self.machine_due, agents)
     }
 

@@ -107,7 +107,7 @@ impl Nodes {
                 }
                 Action::Vanish { container } => {
                     let life = self.pod_mut(id).and_then(|pod| pod.lives[container].as_mut());
-                    life.into_iter().for_each(|life| life.vanish());
+                    life.into_iter().for_each(Life::vanish);
                 }
                 Action::Saw { container, sight } => self.saw(now, id, container, sight, around),
                 Action::Finish => finished = true,
