@@ -9,7 +9,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::thread;
@@ -19,8 +19,10 @@ use model::event::Outcome;
 use model::{Event, Fact, Instant as At, Millis};
 use rustix::process::{Pid, Signal, kill_process};
 
-/// The longest any step may take, in wall time.
-const LIMIT: Duration = Duration::from_secs(180);
+/// The longest any step may take, in wall time: one builds KEDA's tests.
+const LIMIT: Duration = Duration::from_secs(1800);
+/// At which speeds a run is tried, one after the other, on a machine that is too slow to tell.
+const SPEEDS: [&str; 3] = ["20", "20", "10"];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
@@ -71,18 +73,27 @@ fn await_state(what: &str, mut holds: impl FnMut() -> bool) {
 
 /// Starts a run of the article and waits until its log says that it is in place.
 fn run_in_the_middle(folder: &Path, options: &[&str]) -> Child {
-    let child = poolproof(folder, &["run", &scenario("article.yaml"), "--on", "local"])
-        .args(options)
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("the binary runs");
+    let start = |speed: &str| {
+        let mut run = poolproof(folder, &["run", &scenario("article.yaml"), "--on", "local"]);
+        // A cluster that is there has its speed already.
+        run.args(if options.is_empty() { vec!["--speed", speed] } else { options.to_vec() });
+        run.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the binary runs")
+    };
     let log = || {
         let results = fs::read_dir(folder.join("results")).ok()?;
         results.flatten().find_map(|entry| fs::read_to_string(entry.path().join("events.jsonl")).ok())
     };
-    await_state("the run is in place", || log().is_some_and(|text| text.contains("\"run.ready\"")));
-    child
+    let is_ready = || log().is_some_and(|text| text.contains("\"run.ready\""));
+    for speed in SPEEDS {
+        let _ = fs::remove_dir_all(folder.join("results"));
+        let mut child = start(speed);
+        // On a machine that is too slow it gives up before.
+        await_state("the run is in place", || is_ready() || child.try_wait().expect("a state").is_some());
+        if child.try_wait().expect("a state").is_none() {
+            return child;
+        }
+    }
+    panic!("no run is ever in place");
 }
 
 /// The minimal scenario with other lines at its end, as a file of the test's own.
@@ -97,9 +108,28 @@ fn faulty(folder: &Path, lines: &str) -> String {
     path.display().to_string()
 }
 
+/// Whether nothing can be told from a run, which is said: it is neither good nor bad.
+fn is_inconclusive(output: &Output) -> bool {
+    let inconclusive = output.status.code() == Some(4);
+    if inconclusive {
+        let _ = writeln!(std::io::stderr(), "inconclusive:\n{}", text_of(output));
+    }
+    inconclusive
+}
+
+/// Tries a run until something can be told from it, or for the last time.
+fn until_told(run: impl Fn(&str) -> Output) -> Output {
+    let mut tries = SPEEDS.into_iter().map(run);
+    let told = tries.by_ref().take(SPEEDS.len() - 1).find(|output| !is_inconclusive(output));
+    told.unwrap_or_else(|| tries.next().expect("one is left"))
+}
+
 /// Runs a scenario to its end and reads its log, in the order of its instants.
 fn run_to_the_end(folder: &Path, scenario: &str) -> Vec<Event> {
-    let output = poolproof(folder, &["run", scenario, "--on", "local"]).output().expect("an output");
+    let output = until_told(|speed| {
+        let mut run = poolproof(folder, &["run", scenario, "--on", "local", "--speed", speed]);
+        run.output().expect("an output")
+    });
     let text = fs::read_to_string(log(folder)).unwrap_or_else(|_| panic!("{}", text_of(&output)));
     let mut events: Vec<Event> =
         text.lines().map(|line| serde_json::from_str(line).expect("an event")).collect();
@@ -130,8 +160,11 @@ fn signal(child: &Child, signal: Signal) {
 }
 
 fn send(process: u32, signal: Signal) {
-    let id = i32::try_from(process).ok().and_then(Pid::from_raw).expect("a process id");
-    kill_process(id, signal).expect("a signal");
+    kill_process(id(process), signal).expect("a signal");
+}
+
+fn id(process: u32) -> Pid {
+    i32::try_from(process).ok().and_then(Pid::from_raw).expect("a process id")
 }
 
 #[test]
@@ -182,7 +215,7 @@ fn a_wrong_token_is_a_finding_that_quotes_keda() {
     let about = fs::read_to_string(root().join("scenarios/article.yaml")).expect("the scenario");
     let substitutes: Vec<String> = substitutes(&about);
     let article = scenario("article.yaml");
-    let mut arguments = vec![
+    let arguments = [
         "run",
         &article,
         "--on",
@@ -194,10 +227,13 @@ fn a_wrong_token_is_a_finding_that_quotes_keda() {
         "-o",
         "json",
     ];
-    for substitute in &substitutes {
-        arguments.extend(["--substitute", substitute]);
-    }
-    let output = poolproof(folder.path(), &arguments).output().expect("an output");
+    let output = until_told(|speed| {
+        let mut run = poolproof(folder.path(), &arguments);
+        for substitute in &substitutes {
+            run.args(["--substitute", substitute]);
+        }
+        run.args(["--speed", speed]).output().expect("an output")
+    });
     let said = text_of(&output);
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(said.contains("scaler_not_ready") && said.contains("401"), "{said}");
@@ -230,7 +266,10 @@ fn a_speed_that_the_machine_cannot_hold_is_inconclusive() {
     let others: Vec<u32> =
         processes_of(folder.path()).into_iter().filter(|&process| process != child.id()).collect();
     for order in [Signal::STOP, Signal::CONT, Signal::STOP, Signal::CONT] {
-        others.iter().for_each(|&process| send(process, order));
+        for &process in &others {
+            // One that has ended meanwhile hears nothing.
+            let _ = kill_process(id(process), order);
+        }
         thread::sleep(Duration::from_secs(1));
     }
     let status = child.wait_with_output().expect("an end").status;
@@ -246,19 +285,27 @@ fn a_speed_that_the_machine_cannot_hold_is_inconclusive() {
 fn two_runs_at_once_do_not_disturb_each_other() {
     let folder = tempfile::tempdir().expect("a folder");
     cache(folder.path());
-    let start = |out: &str| {
+    let start = |speed: &str, out: &str| {
         let minimal = scenario("minimal.yaml");
-        // Two control planes share the machine: at half the usual speed each has its time.
-        poolproof(folder.path(), &["run", &minimal, "--on", "local", "--speed", "10", "--out", out])
+        poolproof(folder.path(), &["run", &minimal, "--on", "local", "--speed", speed, "--out", out])
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
             .expect("the binary runs")
     };
-    let (one, two) = (start("one"), start("two"));
-    for child in [one, two] {
-        let output = child.wait_with_output().expect("an output");
-        assert!(output.status.success(), "{}", text_of(&output));
+    let both = |speed: &str| {
+        let (one, two) = (start(speed, "one"), start(speed, "two"));
+        [one, two].map(|child| child.wait_with_output().expect("an output"))
+    };
+    // Two control planes share the machine: at half the usual speed each has its time.
+    let mut outputs = both("10");
+    for speed in ["10", "5"] {
+        if outputs.iter().any(is_inconclusive) {
+            outputs = both(speed);
+        }
+    }
+    for output in &outputs {
+        assert!(output.status.success(), "{}", text_of(output));
     }
     assert_eq!(clusters(folder.path()), 0);
 }
@@ -381,7 +428,8 @@ fn what_a_killed_run_left_in_a_named_cluster_is_swept_by_the_next() {
     assert!(names().contains("namespace/poolproof-article"), "{}", names());
     let minimal = scenario("minimal.yaml");
     let run = ["run", &minimal, "--on", "local", "--cluster", "kept", "--out", "second"];
-    let output = poolproof(folder.path(), &run).output().expect("an output");
+    // The cluster has its speed already.
+    let output = until_told(|_| poolproof(folder.path(), &run).output().expect("an output"));
     assert!(output.status.success(), "{}", text_of(&output));
     await_state("nothing of either run is left", || {
         !names().contains("poolproof-") && !names().contains("node/article-")
@@ -461,12 +509,17 @@ fn an_outage_is_seen_in_what_keda_was_answered() {
     let events = run_to_the_end(folder.path(), &faulty(folder.path(), lines));
     let from = first(&events, |fact| matches!(fact, Fact::FaultOn { fault: 0, .. }));
     let to = first(&events, |fact| matches!(fact, Fact::FaultOff { fault: 0 }));
+    // A fault is told of before it is on, and before it is over; what arrives between may go either way.
+    let between = |at: At, from: At| at >= from && at < from + Millis::seconds(2);
     let mut refused = 0;
     for event in &events {
-        let Fact::ScalerRead { status, .. } = event.fact else { continue };
-        let during = event.at > from && event.at < to;
-        assert_eq!(status, if during { 503 } else { 200 }, "{event:?}");
-        refused += u32::from(during);
+        let Fact::ScalerRead { status, latency_ms, .. } = event.fact else { continue };
+        let arrival = At(event.at.0.saturating_sub(latency_ms));
+        let during = arrival >= from && arrival < to;
+        if !between(arrival, from) && !between(arrival, to) {
+            assert_eq!(status, if during { 503 } else { 200 }, "{event:?}");
+        }
+        refused += u32::from(status == 503);
     }
     assert!(refused > 4, "{refused} reads");
     let failed = events.iter().filter(|event| matches!(event.fact, Fact::HpaRead { status: 500, .. }));
