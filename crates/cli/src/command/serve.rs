@@ -219,7 +219,7 @@ impl<'a> Log<'a> {
     fn open(path: Option<&'a Path>) -> Result<Self, Failure> {
         let Some(path) = path else { return Ok(Self(None)) };
         let opened = OpenOptions::new().create(true).append(true).open(path);
-        Ok(Self(Some((path, opened.map_err(|error| not_written(path, error))?))))
+        Ok(Self(Some((path, opened.map_err(|error| not_written(path, &error))?))))
     }
 
     /// Appends events as they come, until no more can come.
@@ -227,13 +227,13 @@ impl<'a> Log<'a> {
         while let Some(event) = received.recv().await {
             if let Some((path, file)) = &mut self.0 {
                 let line = serde_json::to_string(&event).expect("an event is plain data") + "\n";
-                file.write_all(line.as_bytes()).map_err(|error| not_written(path, error))?;
+                file.write_all(line.as_bytes()).map_err(|error| not_written(path, &error))?;
             }
         }
         Ok(())
     }
 }
 
-fn not_written(path: &Path, error: io::Error) -> Failure {
+fn not_written(path: &Path, error: &io::Error) -> Failure {
     Failure::environment(format!("cannot write {}: {error}", path.display()))
 }
