@@ -27,7 +27,7 @@ const POOL: &str = "entrypoint-pool";
 const TOKEN: &str = "e2dqp7xw4hsz6mvt3lkb5nrgcyja2f8u9o1i7e4s6p3x5z2w4q6r";
 const WRONG_TOKEN: &str = "wr0ngpq7xw4hsz6mvt3lkb5nrgcyja2f8u9o1i7e4s6p3x5z2w4q";
 /// How long a script may take to have its agent listen: it downloads and unpacks a package.
-pub(super) const TO_LISTEN: Duration = Duration::from_secs(180);
+pub(super) const TO_LISTEN: Duration = Duration::from_secs(300);
 /// How long a job may take to reach a listening agent and end there, beside its own duration.
 pub(super) const TO_WORK: Duration = Duration::from_secs(120);
 /// How long a script may take to leave when nothing holds it up.
