@@ -13,6 +13,7 @@ use crate::builds::{Build, BuildAnswer, KnownDefinition, LogPart, Standing};
 use crate::ids::{BuildId, DefinitionId};
 use crate::job_requests::JobRequest;
 use crate::plans::{Record, RecordState};
+use crate::secret::without_secrets;
 use crate::wire::WireResult;
 
 /// The file that a pipeline's YAML would be in.
@@ -354,7 +355,7 @@ impl Service {
         object(json!({
             "_links": links, "url": url, "pipeline": pipeline, "id": id, "name": self.build_number(build),
             "templateParameters": details.template_parameters.clone().unwrap_or_else(|| json!({})),
-            "variables": details.variables, "state": state, "result": build.result().map(run_result),
+            "variables": details.variables.as_ref().map(without_secrets), "state": state, "result": build.result().map(run_result),
             "createdDate": self.date(build.queued), "finishedDate": build.finished.map(|at| self.date(at)),
             "resources": { "repositories": { "self": repository } },
         }))

@@ -10,6 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
+use crate::secret::without_secrets;
 use crate::wire::{WireResult, wire_enum};
 
 /// The kind of a job's record.
@@ -201,7 +202,9 @@ impl Record {
             self.issues = issues;
         }
         if let Some(variables) = change.variables {
-            self.variables.extend(variables);
+            // Nothing here needs a secret, so it is not kept.
+            let told = variables.into_iter().map(|(name, value)| (name, without_secrets(&value)));
+            self.variables.extend(told);
         }
         self.attempt = change.attempt.unwrap_or(self.attempt).max(1);
         replace(&mut self.identifier, change.identifier);

@@ -176,6 +176,24 @@ fn an_attachment_is_replaced_by_one_of_the_same_name() {
 }
 
 #[test]
+fn secret_variables_of_a_record_are_not_kept() {
+    let (mut organization, got) = taken();
+    let id = Uuid::from_u128(7);
+    let secret = serde_json::json!({ "value": "hunter2", "isSecret": true });
+    let variables =
+        [("password".to_owned(), secret), ("name".to_owned(), serde_json::json!({ "value": "shop" }))];
+    let change = RecordChange { variables: Some(variables.into()), ..record(id) };
+    let call = PlanCall::UpdateRecords { timeline: got.plan, changes: vec![change] };
+    organization.call(Call::Plan { plan: got.plan, call: Box::new(call) }).expect("told");
+    let shown = organization
+        .read(Call::Plan { plan: got.plan, call: Box::new(PlanCall::ListRecords(got.plan)) })
+        .to_string();
+    assert!(shown.contains("shop") && !shown.contains("hunter2"), "{shown}");
+    let kept = String::from_utf8(organization.service.snapshot().expect("a snapshot")).expect("text");
+    assert!(!kept.contains("hunter2"));
+}
+
+#[test]
 fn a_job_s_token_opens_its_own_plan_alone() {
     let (mut organization, got) = taken();
     organization.burst(1);
