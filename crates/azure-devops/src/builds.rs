@@ -4,6 +4,7 @@
 mod blueprint;
 mod call;
 mod definition;
+mod details;
 mod progress;
 mod queries;
 mod scenario;
@@ -91,6 +92,8 @@ pub(crate) struct Builds {
     last: u64,
     /// How many jobs of builds that are not completed were not queued yet.
     to_come: usize,
+    /// How many bytes are kept of what was said about builds, about.
+    bytes: usize,
 }
 
 impl Builds {
@@ -109,6 +112,7 @@ impl Service {
         let (id, what, name) = (definition.id, Arc::clone(&definition.what), Arc::clone(&definition.name));
         draft.details.priority.get_or_insert(definition.priority);
         let left_out = left_out(&what, &draft.details.stages_to_skip)?;
+        self.check_details(&draft.details)?;
         let count = u32::try_from(what.jobs).unwrap_or(u32::MAX);
         let refusal = self.check_queueable(&what).err();
         if let Some(refusal) = refusal {
@@ -171,6 +175,7 @@ impl Service {
     ) -> BuildId {
         self.builds.last += 1;
         let id = BuildId(self.builds.last);
+        self.make_room_for_details(&details);
         let build = Build {
             id,
             definition,
@@ -264,10 +269,10 @@ impl Service {
         change: BuildChange,
     ) -> Result<Answer, Refusal> {
         self.get_build(project, id)?;
-        if let Some(build) = self.builds.by_id.get_mut(&id) {
-            build.details.keep_forever = change.keep_forever.unwrap_or(build.details.keep_forever);
-            build.details.number = change.number.or(build.details.number.take());
-        }
+        self.change_details(id, |details| {
+            details.keep_forever = change.keep_forever.unwrap_or(details.keep_forever);
+            details.number = change.number.or(details.number.take());
+        })?;
         if change.cancel {
             self.cancel_jobs(id, None);
         }
@@ -322,7 +327,9 @@ impl Service {
         if let Some(build) = self.builds.get(id) {
             self.write_rows_of(build);
         }
-        self.builds.by_id.remove(&id);
+        if let Some(build) = self.builds.by_id.remove(&id) {
+            self.builds.details_went(&build);
+        }
     }
 
     /// Writes the rows of ended jobs, which tell of build and definition as they were when the job ended.

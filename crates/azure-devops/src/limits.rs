@@ -21,6 +21,10 @@ pub const MAX_JOBS_OF_BUILD: usize = 10_000;
 pub const MAX_PROJECTS: usize = 1_000;
 /// How many tags a build may have.
 pub const MAX_TAGS: usize = 100;
+/// How many bytes of what is said about a build are kept: its parameters, its variables, its tags.
+pub const MAX_BUILD_BYTES: usize = 64 * 1024;
+/// How many bytes of what is said about builds an organisation keeps. The oldest completed builds make room.
+pub const MAX_ALL_BUILDS_BYTES: usize = 256 * 1024 * 1024;
 /// How many completed builds an organisation keeps.
 pub const MAX_COMPLETED_BUILDS: usize = 10_000;
 /// How many requests of an organisation may be without a result.
@@ -34,6 +38,11 @@ pub const MAX_ROWS_WITH_TOP: usize = 200;
 pub const MAX_HELD_POLLS: usize = 2;
 /// How many listener tokens, and how many used assertions, an organisation keeps.
 pub const MAX_ISSUED_TOKENS: usize = 100_000;
+/// How long an assertion may be good for from now on, in seconds, as those that were used are kept until they run out.
+/// Agents make them for five minutes (actions/runner shares the code: VssOAuthJwtBearerAssertion.cs).
+pub const MAX_ASSERTION_SECONDS: i64 = 60 * 60;
+/// The longest identifier of an assertion, in bytes. Agents send a GUID.
+pub const MAX_ASSERTION_ID: usize = 256;
 /// How many characters of what an agent says about its update are kept.
 pub const MAX_UPDATE_STATE: usize = 1_024;
 /// Of how many plans an organisation keeps what workers report.

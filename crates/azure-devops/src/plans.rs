@@ -20,6 +20,7 @@ use uuid::Uuid;
 
 pub use call::{AttachmentKey, PlanAnswer, PlanCall};
 pub use record::{JOB_RECORD, LogReference, Record, RecordChange, RecordState};
+pub(crate) use reports::value_size;
 pub use reports::{Attachment, Log, PlanReports, Timeline};
 
 use crate::builds::BuildStatus;

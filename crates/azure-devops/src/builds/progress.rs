@@ -152,6 +152,18 @@ impl Progress {
         self.phases.get(phase).map_or(Standing::Pending, |phase| phase.standing)
     }
 
+    /// Whether jobs of a phase may still be queued.
+    pub(crate) fn may_queue(&self, outline: &Outline, number: usize) -> bool {
+        let (Some(phase), Some(shape)) = (self.phases.get(number), outline.phases.get(number)) else {
+            return false;
+        };
+        match phase.standing {
+            Standing::Pending => true,
+            Standing::Running => !phase.stopped && phase.begun < shape.jobs,
+            Standing::Ended(_) => false,
+        }
+    }
+
     /// How many of its jobs were ever queued.
     pub(crate) fn begun(&self) -> usize {
         self.phases.iter().map(|phase| phase.begun).sum()

@@ -8,7 +8,6 @@ use super::{Build, BuildStatus};
 use crate::call::Answer;
 use crate::encoding::build_result;
 use crate::ids::{BuildId, DefinitionId};
-use crate::limits::{MAX_NAME, MAX_TAGS};
 use crate::{Refusal, Service};
 
 /// How many builds a list has unless the query says (Azure DevOps' documentation, "Builds - List").
@@ -190,13 +189,7 @@ impl Service {
             }
             TagChange::Remove(tag) => tags.retain(|known| !known.eq_ignore_ascii_case(&tag)),
         }
-        if tags.len() > MAX_TAGS || tags.iter().any(|tag| tag.is_empty() || tag.len() > MAX_NAME) {
-            let message = format!("A build has at most {MAX_TAGS} tags, each of 1 to {MAX_NAME} bytes.");
-            return Err(Refusal::Invalid(message));
-        }
-        if let Some(build) = self.builds.by_id.get_mut(&id) {
-            build.details.tags.clone_from(&tags);
-        }
+        self.change_details(id, |details| details.tags.clone_from(&tags))?;
         Ok(BuildAnswer::Texts(tags).into())
     }
 

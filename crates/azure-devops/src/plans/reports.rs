@@ -16,6 +16,8 @@ use crate::limits::{
 
 /// What a record, a log or an attachment takes beside its texts, about.
 const OVERHEAD: usize = 400;
+/// What a line or a name takes beside its text, about.
+const LINE: usize = 48;
 
 /// What workers have reported about one plan.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -257,6 +259,9 @@ impl PlanReports {
 
     /// A timeline, which is made if it is not there.
     fn timeline_mut(&mut self, id: Uuid, now: &str) -> &mut Timeline {
+        if !self.timelines.contains_key(&id) {
+            self.bytes += OVERHEAD;
+        }
         self.timelines.entry(id).or_insert_with(|| Timeline::new(id, now.to_owned()))
     }
 
@@ -283,15 +288,18 @@ impl PlanReports {
         if !self.feeds.contains_key(&record) && self.feeds.len() >= MAX_RECORDS {
             return;
         }
+        if !self.feeds.contains_key(&record) {
+            self.bytes += OVERHEAD;
+        }
         let feed = self.feeds.entry(record).or_default();
         for line in lines {
             let line: String = line.chars().take(MAX_FEED_LINE).collect();
-            self.bytes += line.len();
+            self.bytes += LINE + line.len();
             feed.push_back(line);
             if feed.len() > MAX_FEED_LINES
                 && let Some(oldest) = feed.pop_front()
             {
-                self.bytes = self.bytes.saturating_sub(oldest.len());
+                self.bytes = self.bytes.saturating_sub(LINE + oldest.len());
             }
         }
     }
@@ -320,7 +328,7 @@ impl PlanReports {
             attachment.changed = now.to_owned();
             return;
         }
-        self.bytes += OVERHEAD;
+        self.bytes += OVERHEAD + key.kind.len() + key.name.len();
         let attachment = Attachment { created: now.to_owned(), changed: now.to_owned(), content };
         self.attachments.push((key, attachment));
     }
@@ -328,14 +336,27 @@ impl PlanReports {
 
 /// What a record takes, about.
 fn size(record: &Record) -> usize {
-    let texts = [Some(&record.name), record.current_operation.as_ref(), record.result_code.as_ref()];
+    let texts = [
+        Some(&record.kind),
+        Some(&record.name),
+        record.ref_name.as_ref(),
+        record.start_time.as_ref(),
+        record.finish_time.as_ref(),
+        record.current_operation.as_ref(),
+        record.result_code.as_ref(),
+        record.worker_name.as_ref(),
+        record.identifier.as_ref(),
+        record.log.as_ref().and_then(|log| log.location.as_ref()),
+    ];
     let texts: usize = texts.into_iter().flatten().map(String::len).sum();
-    let issues: usize = record.issues.iter().map(value_size).sum();
-    let variables: usize = record.variables.iter().map(|(name, value)| name.len() + value_size(value)).sum();
-    OVERHEAD + texts + issues + variables
+    let values: usize = record.issues.iter().chain(&record.details).map(value_size).sum();
+    let variables: usize =
+        record.variables.iter().map(|(name, value)| LINE + name.len() + value_size(value)).sum();
+    OVERHEAD + texts + values + variables
 }
 
-fn value_size(value: &Value) -> usize {
+/// What a value takes, about.
+pub(crate) fn value_size(value: &Value) -> usize {
     const NODE: usize = 32;
     NODE + match value {
         Value::String(text) => text.len(),
@@ -344,5 +365,63 @@ fn value_size(value: &Value) -> usize {
             members.iter().map(|(name, value)| NODE + name.len() + value_size(value)).sum()
         }
         Value::Null | Value::Bool(_) | Value::Number(_) => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reports() -> PlanReports {
+        PlanReports::new(Uuid::from_u128(1), BuildId(1), "2026-09-28T11:20:22Z".to_owned())
+    }
+
+    fn take(reports: &mut PlanReports, told: PlanCall) -> usize {
+        let before = reports.bytes();
+        reports.take(told, "2026-09-28T11:20:22Z");
+        reports.bytes() - before
+    }
+
+    #[test]
+    fn all_that_is_kept_is_counted() {
+        let mut reports = reports();
+        let long = || "x".repeat(10_000);
+        let timeline = Uuid::from_u128(2);
+        assert!(take(&mut reports, PlanCall::CreateTimeline(timeline)) > 0);
+        let change = RecordChange {
+            worker_name: Some(long()),
+            identifier: Some(long()),
+            kind: Some(long()),
+            ref_name: Some(long()),
+            details: Some(Value::String(long())),
+            ..RecordChange::default()
+        };
+        let changes = vec![change];
+        assert!(take(&mut reports, PlanCall::UpdateRecords { timeline, changes }) >= 50_000);
+        let lines = vec![String::new(); 100];
+        let feed = PlanCall::AppendFeed { timeline, record: timeline, step: None, lines };
+        assert!(take(&mut reports, feed) >= 100 * LINE, "an empty line takes room, too");
+        let key = AttachmentKey { timeline, record: timeline, kind: long(), name: long() };
+        assert!(take(&mut reports, PlanCall::PutAttachment { key, content: Vec::new() }) >= 20_000);
+    }
+
+    #[test]
+    fn what_is_replaced_or_goes_is_counted_no_more() {
+        let mut reports = reports();
+        let timeline = Uuid::from_u128(1);
+        let record = |name: &str| PlanCall::UpdateRecords {
+            timeline,
+            changes: vec![RecordChange { worker_name: Some(name.to_owned()), ..RecordChange::default() }],
+        };
+        take(&mut reports, record("pod-a"));
+        assert_eq!(take(&mut reports, record("pod-b")), 0);
+        let feed = |lines: usize| PlanCall::AppendFeed {
+            timeline,
+            record: timeline,
+            step: None,
+            lines: vec!["x".to_owned(); lines],
+        };
+        take(&mut reports, feed(MAX_FEED_LINES));
+        assert_eq!(take(&mut reports, feed(50)), 0, "as many of the oldest have gone");
     }
 }

@@ -78,6 +78,10 @@ impl Service {
         if self.queues.lead_to(id) {
             return Err(in_use("queues"));
         }
+        // Their jobs would be queued nowhere, and they would never end.
+        if self.is_needed_by_builds(id) {
+            return Err(in_use("builds that run"));
+        }
         if let Some(pool) = self.pools.remove(&id) {
             for request in pool.finished {
                 self.requests.remove(&request);

@@ -1,11 +1,13 @@
 //! Builds: queued with all their jobs, refused, cancelled, completed.
 
+use azure_devops::limits::{MAX_ALL_BUILDS_BYTES, MAX_BUILD_BYTES, MAX_NAME, MAX_TAGS};
 use azure_devops::{
-    Answer, BuildCall, BuildId, BuildQuery, BuildStatus, Call, Definition, DefinitionId, DefinitionQuery,
-    DefinitionRef, JobTemplate, Refusal,
+    Answer, BuildAnswer, BuildCall, BuildChange, BuildDetails, BuildDraft, BuildId, BuildQuery, BuildStatus,
+    Call, Definition, DefinitionId, DefinitionQuery, DefinitionRef, JobTemplate, Refusal,
 };
 use model::event::JobResult;
 use model::{Fact, Millis};
+use serde_json::json;
 
 use crate::driver::{Organization, settings, with_placeholder};
 
@@ -168,6 +170,80 @@ fn builds_are_listed_by_definition_status_and_order() {
     assert_eq!(list(BuildQuery { definitions: vec![DefinitionId(1)], ..BuildQuery::default() }), [3, 1]);
     assert_eq!(list(BuildQuery { statuses: vec![BuildStatus::Completed], ..BuildQuery::default() }), [1]);
     assert_eq!(list(BuildQuery { ids: vec![BuildId(2)], ..BuildQuery::default() }), [2]);
+}
+
+fn draft(details: BuildDetails) -> Call {
+    let definition = DefinitionRef::Name("ci".to_owned());
+    let draft = BuildDraft { project: None, definition, details, as_run: true };
+    Call::Build(BuildCall::Queue(Box::new(draft)))
+}
+
+#[test]
+fn what_is_said_about_a_build_is_bounded_from_the_start() {
+    let mut organization = Organization::with_template();
+    organization.define("ci", 1, &[]);
+    let long = "x".repeat(MAX_BUILD_BYTES + 1);
+    for details in [
+        BuildDetails { tags: vec!["t".to_owned(); MAX_TAGS + 1], ..BuildDetails::default() },
+        BuildDetails { tags: vec![String::new()], ..BuildDetails::default() },
+        BuildDetails { parameters: Some(long.clone()), ..BuildDetails::default() },
+        BuildDetails { source_branch: Some(long.clone()), ..BuildDetails::default() },
+        BuildDetails { template_parameters: Some(json!({ "deep": [long] })), ..BuildDetails::default() },
+    ] {
+        assert!(matches!(organization.call(draft(details)), Err(Refusal::Invalid(_))));
+    }
+    let fits = "x".repeat(MAX_BUILD_BYTES / 2);
+    let details = BuildDetails { parameters: Some(fits), ..BuildDetails::default() };
+    let Ok(Answer::OfBuilds(BuildAnswer::Run(build))) = organization.call(draft(details)) else {
+        panic!("it is queued")
+    };
+    let number = Some("9".repeat(MAX_NAME + 1));
+    let change = BuildChange { number, ..BuildChange::default() };
+    let renamed = organization.call(Call::Build(BuildCall::Change(None, build, change)));
+    assert!(matches!(renamed, Err(Refusal::Invalid(_))));
+}
+
+#[test]
+fn the_oldest_completed_builds_make_room_for_what_is_said_about_new_ones() {
+    let mut organization = Organization::with_template();
+    organization.define("ci", 1, &[]);
+    let size = MAX_BUILD_BYTES - 1_000;
+    let details = || BuildDetails { parameters: Some("x".repeat(size)), ..BuildDetails::default() };
+    let most = u64::try_from(MAX_ALL_BUILDS_BYTES / size).expect("a number");
+    for _ in 0..most {
+        organization.call(draft(details())).expect("queued");
+    }
+    let full = organization.call(draft(details()));
+    assert!(matches!(full, Err(Refusal::Full { .. })), "what runs makes no room");
+    organization.cancel(BuildId(1));
+    organization.cancel(BuildId(2));
+    organization.call(draft(details())).expect("queued");
+    let there = |organization: &mut Organization, id| {
+        organization.call(Call::Build(BuildCall::get(BuildId(id)))).is_ok()
+    };
+    assert!(!there(&mut organization, 1) && there(&mut organization, 2));
+}
+
+#[test]
+fn secret_variables_of_a_run_are_never_shown() {
+    let mut organization = Organization::with_template();
+    organization.define("ci", 1, &[]);
+    let variables = json!({
+        "password": { "value": "hunter2", "isSecret": true }, "name": { "value": "shop", "isSecret": false },
+    });
+    let details = BuildDetails { variables: Some(variables), ..BuildDetails::default() };
+    let run = organization.read(draft(details));
+    assert_eq!(run["variables"]["password"], json!({ "value": null, "isSecret": true }));
+    assert_eq!(run["variables"]["name"]["value"], "shop");
+    let (definition, build) = (DefinitionId(1), BuildId(1));
+    for call in [
+        BuildCall::GetRun(None, definition, build),
+        BuildCall::ListRuns(None, definition),
+        BuildCall::get(build),
+    ] {
+        let shown = organization.read(Call::Build(call)).to_string();
+        assert!(!shown.contains("hunter2"), "{shown}");
+    }
 }
 
 #[test]

@@ -159,6 +159,66 @@ fn a_pool_goes_once_nothing_is_in_it_and_nothing_leads_to_it() {
     assert!(organization.queue("ci").is_err(), "nothing can wait in it any more");
 }
 
+/// A build whose second job waits for another pool: the first one's agent, its session, and the other pool.
+fn with_a_later_pool(condition: azure_devops::Condition) -> (Organization, uuid::Uuid, PoolId) {
+    let mut organization = Organization::with_template();
+    let other = organization
+        .call(Call::CreatePool { name: "later".to_owned(), placeholders: vec![placeholder("template")] })
+        .expect("a pool");
+    let Answer::Pool(other) = other else { panic!("{other:?}") };
+    let phase = |name: &str, pool: Option<&str>, after: &[&str]| azure_devops::Phase {
+        name: name.to_owned(),
+        pool: pool.map(str::to_owned),
+        depends_on: after.iter().map(|name| (*name).to_owned()).collect(),
+        jobs: vec![azure_devops::JobTemplate::new(name.to_owned(), vec![], model::Millis::minutes(1))],
+        condition,
+        ..azure_devops::Phase::default()
+    };
+    let phases = vec![phase("first", None, &[]), phase("second", Some("later"), &["first"])];
+    let stages = vec![azure_devops::Stage::of(azure_devops::DEFAULT_STAGE, phases)];
+    let definition = azure_devops::Definition {
+        stages,
+        ..azure_devops::Definition::flat("ci".to_owned(), "shop", "keda-pool", vec![])
+    };
+    organization.call(Call::Build(azure_devops::BuildCall::define(definition))).expect("a definition");
+    let (_, session) = organization.listen("a-1");
+    organization.queue("ci").expect("a build");
+    let agents = organization.read(Call::ListAgents {
+        pool: other,
+        name: None,
+        demands: vec![],
+        include: azure_devops::Include::default(),
+    });
+    let template = azure_devops::AgentId(agents["value"][0]["id"].as_u64().expect("an id"));
+    organization.call(Call::RemoveAgent { pool: other, agent: template }).expect("removed");
+    (organization, session, other)
+}
+
+fn placeholder(name: &str) -> model::scenario::Placeholder {
+    model::scenario::Placeholder { name: name.to_owned(), capabilities: std::collections::BTreeMap::new() }
+}
+
+#[test]
+fn a_pool_stays_as_long_as_a_later_job_of_a_running_build_needs_it() {
+    let (mut organization, session, other) = with_a_later_pool(azure_devops::Condition::Succeeded);
+    let remove = || Call::from(PoolCall::Remove(other));
+    let refused = Some(Refusal::PoolInUse { pool: "later".to_owned(), by: "builds that run" });
+    assert_eq!(organization.call(remove()).err(), refused);
+    let first = organization.take(session);
+    assert_eq!(organization.call(remove()).err(), refused);
+    organization.complete(first, model::event::JobResult::Succeeded).expect("the end");
+    assert!(matches!(organization.call(remove()).err(), Some(Refusal::PoolInUse { by: "job requests", .. })));
+}
+
+#[test]
+fn a_pool_goes_once_no_running_build_can_come_to_need_it() {
+    let (mut organization, session, other) = with_a_later_pool(azure_devops::Condition::Succeeded);
+    let first = organization.take(session);
+    organization.complete(first, model::event::JobResult::Failed).expect("the end");
+    assert!(organization.call(Call::from(PoolCall::Remove(other))).is_ok());
+    assert_eq!(organization.service.unfinished(), 0);
+}
+
 #[test]
 fn a_text_is_kept_with_a_pool() {
     let mut organization = Organization::new(settings());
