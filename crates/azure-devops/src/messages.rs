@@ -162,6 +162,12 @@ impl Service {
         Ok(Answer::Done)
     }
 
+    /// Whether a session has a message that asks its agent to update.
+    pub(crate) fn is_asked_to_refresh(&self, session: Uuid) -> bool {
+        let is_refresh = |stored: &StoredMessage| matches!(stored.content, MessageContent::Refresh { .. });
+        self.sessions.get(&session.as_u128()).is_some_and(|session| session.messages.values().any(is_refresh))
+    }
+
     /// Takes back a job's message that its agent has not deleted.
     pub(crate) fn take_back_message(&mut self, session: Option<Uuid>, request: RequestId) {
         if let Some(session) = session.and_then(|session| self.sessions.get_mut(&session.as_u128())) {

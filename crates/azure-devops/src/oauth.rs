@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use crate::call::Answer;
 use crate::ids::AgentId;
-use crate::limits::MAX_ISSUED_TOKENS;
+use crate::limits::{MAX_ASSERTION_ID, MAX_ASSERTION_SECONDS, MAX_ISSUED_TOKENS};
 use crate::{Refusal, Secret, Service};
 
 /// How far an assertion's times may be off, in seconds: what .NET's checks of such tokens allow by default.
@@ -133,12 +133,20 @@ impl Service {
     /// Issues a token for an assertion whose signature was checked.
     pub(crate) fn issue_token(&mut self, assertion: Assertion) -> Result<Answer, Refusal> {
         let agent = self.check_assertion(&assertion)?;
+        let seconds = self.seconds_since_1970();
+        let used = &mut self.clients.used;
+        while used.first().is_some_and(|(expires, _)| expires.saturating_add(CLOCK_SKEW_SECONDS) < seconds) {
+            used.pop_first();
+        }
+        // One that is forgotten before it has run out could be used again.
+        if used.len() >= MAX_ISSUED_TOKENS {
+            return Err(Refusal::Full { what: "used assertions", limit: MAX_ISSUED_TOKENS });
+        }
         let life = self.settings.switches.listener_token_life;
         let number = self.clients.next;
         let secret = self.named_guid("listener token", &number.to_string());
         let token = ListenerToken { number, secret, agent, expires: self.now + life };
         let issued = IssuedToken { token: token.text(), expires_in: life.0 / 1000 };
-        let seconds = self.seconds_since_1970();
         let clients = &mut self.clients;
         clients.next += 1;
         while clients.tokens.front().is_some_and(|oldest| oldest.expires <= self.now)
@@ -147,10 +155,6 @@ impl Service {
             clients.tokens.pop_front();
         }
         clients.tokens.push_back(token);
-        clients.used.retain(|(expires, _)| expires.saturating_add(CLOCK_SKEW_SECONDS) >= seconds);
-        if clients.used.len() >= MAX_ISSUED_TOKENS {
-            clients.used.pop_first();
-        }
         clients.used.insert((assertion.expires, assertion.id));
         Ok(Answer::Token(Box::new(issued)))
     }
@@ -183,8 +187,16 @@ impl Service {
                 "The bearer token is not valid until {from}. Current server time is {now}."
             ));
         }
+        if claimed.expires > now.saturating_add(MAX_ASSERTION_SECONDS + CLOCK_SKEW_SECONDS) {
+            return refused(format!(
+                "The bearer token is valid for too long: it may be for {MAX_ASSERTION_SECONDS} seconds."
+            ));
+        }
         if claimed.id.is_empty() {
             return refused("The bearer token has no identifier.".to_owned());
+        }
+        if claimed.id.len() > MAX_ASSERTION_ID {
+            return refused(format!("The bearer token's identifier has more than {MAX_ASSERTION_ID} bytes."));
         }
         if self.clients.used.contains(&(claimed.expires, claimed.id.clone())) {
             return refused(format!("The bearer token {} was used before.", claimed.id));

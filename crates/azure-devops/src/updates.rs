@@ -39,6 +39,10 @@ impl Service {
             if let Some(agent) = self.agents.get_mut(&id) {
                 agent.pending_update = Some(Box::new(update));
             }
+            // One that its agent has not deleted says the same.
+            if self.is_asked_to_refresh(session) {
+                continue;
+            }
             let message = self.next_message();
             self.send(session, message, MessageContent::Refresh { agent: id, target });
         }
