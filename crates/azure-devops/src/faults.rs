@@ -5,6 +5,8 @@
 //!
 //! Chance and delays are drawn from a stream of each fault's own, so a fault that is added moves no other.
 
+mod made;
+
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -18,8 +20,11 @@ use uuid::Uuid;
 use crate::call::Answer;
 use crate::ids::{MessageId, RequestId};
 use crate::job_requests::State;
+use crate::limits::MAX_AGENTS;
 use crate::messages::Message;
 use crate::{Refusal, Service};
+
+pub use self::made::{MadeFault, MadeFaults};
 
 /// So many messages' fates are remembered: both polls of a session may be answered with the same one.
 const MOST_FATES: usize = 1_024;
@@ -30,8 +35,9 @@ const NEAR: u32 = 5;
 /// What a fault does to the service itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Upset {
-    /// The organisation has this many parallel jobs from here on.
-    ParallelJobs(ParallelJobs),
+    /// The organisation has this many parallel jobs from here on, whatever was set; as many as were set, if it is
+    /// nothing.
+    ParallelJobs(Option<ParallelJobs>),
     /// A message to an agent is lost. The service takes it for delivered, so its job waits for the agent in vain.
     LoseMessage {
         /// The session.
@@ -41,6 +47,15 @@ pub enum Upset {
     },
     /// The lock of a job that an agent has is lost, as if it had run out.
     LoseLock(RequestId),
+    /// No upset yet: a fault was made over the control route. It is kept for whoever goes on with the service.
+    Make {
+        /// Its number: one more than that of the last one.
+        id: u32,
+        /// The fault. Its times count from now.
+        fault: Box<ServiceFault>,
+    },
+    /// One of these was taken away again.
+    Unmake(u32),
 }
 
 /// A fault's name.
@@ -230,6 +245,10 @@ impl Faults {
         }
         if fate == Fate::Twice {
             self.again.insert(session.as_u128(), message);
+            // Sessions that nobody polls any more: there are never that many that live.
+            if self.again.len() > MAX_AGENTS {
+                self.again.pop_first();
+            }
         }
         self.fates.insert(message.id, fate);
         if self.fates.len() > MOST_FATES {
@@ -239,9 +258,19 @@ impl Faults {
     }
 
     /// The message that a poll is answered with although it has been there. The poll by which an agent shows that
-    /// it lives throws away what it gets, and is told nothing twice.
-    pub fn again(&mut self, session: Uuid, after: Option<MessageId>) -> Option<Message> {
+    /// it lives throws away what it gets, and is told nothing twice. `can_come` says whether a message can still
+    /// come again: not if its session is over in whatever way, see [`Service::can_come_again`].
+    pub fn again(
+        &mut self,
+        session: Uuid,
+        after: Option<MessageId>,
+        can_come: impl FnOnce(&Message) -> bool,
+    ) -> Option<Message> {
         let message = self.again.get(&session.as_u128())?;
+        if !can_come(message) {
+            self.again.remove(&session.as_u128());
+            return None;
+        }
         if after? < message.id {
             return None;
         }
@@ -343,21 +372,36 @@ impl Rate {
 }
 
 impl Service {
+    /// Whether a message that was on its way to a session before may come again: the session lives, and so does
+    /// what the message is about.
+    #[must_use]
+    pub fn can_come_again(&self, session: Uuid, message: &Message) -> bool {
+        self.sessions.contains_key(&session.as_u128())
+            && message.content.request().is_none_or(|request| self.requests.get(&request).is_some())
+    }
+
     /// Does what a fault does to the service itself.
-    pub(crate) fn upset(&mut self, upset: &Upset) -> Result<Answer, Refusal> {
-        match *upset {
-            Upset::ParallelJobs(parallel_jobs) => {
-                self.set_parallel_jobs(crate::ParallelismTag::Private, parallel_jobs);
-                self.may_promise = true;
-            }
+    pub(crate) fn upset(&mut self, upset: Upset) -> Result<Answer, Refusal> {
+        match upset {
+            Upset::ParallelJobs(instead) => self.replace_parallel_jobs(instead),
             Upset::LoseMessage { session, message } => {
                 if let Some(session) = self.sessions.get_mut(&session.as_u128()) {
                     session.messages.remove(&message);
                 }
             }
             Upset::LoseLock(request) => self.lose_lock(request),
+            Upset::Make { id, fault } => {
+                self.made_faults.insert(id, MadeFault { at: self.now, fault: *fault })
+            }
+            Upset::Unmake(id) => self.made_faults.remove(id),
         }
         Ok(Answer::Done)
+    }
+
+    /// The faults that were made over the control route.
+    #[must_use]
+    pub fn made_faults(&self) -> &MadeFaults {
+        &self.made_faults
     }
 
     /// One that no agent has keeps what it has.

@@ -158,6 +158,11 @@ impl JobRequest {
         }
     }
 
+    /// Whether this agent has it, or had it when it ended.
+    pub(crate) fn is_reserved_for(&self, agent: AgentId) -> bool {
+        self.reserved().is_some_and(|reserved| reserved.agent == agent)
+    }
+
     /// The reservation as the outside sees it.
     pub(crate) fn reserved(&self) -> Option<Reserved> {
         match self.state {

@@ -49,12 +49,22 @@ pub(crate) struct Parallel {
 #[derive(Debug, Serialize, Deserialize)]
 struct Limit {
     limit: ParallelJobs,
+    /// What counts as long as a fault has it so.
+    instead: Option<ParallelJobs>,
     in_use: usize,
 }
 
 impl Limit {
+    fn new(limit: ParallelJobs) -> Self {
+        Self { limit, instead: None, in_use: 0 }
+    }
+
+    fn by_now(&self) -> ParallelJobs {
+        self.instead.unwrap_or(self.limit)
+    }
+
     fn is_free(&self) -> bool {
-        match self.limit {
+        match self.by_now() {
             ParallelJobs::Limited(jobs) => self.in_use < usize::try_from(jobs).unwrap_or(usize::MAX),
             ParallelJobs::Unlimited => true,
         }
@@ -64,10 +74,7 @@ impl Limit {
 impl Parallel {
     /// Public projects have no limit unless somebody sets one.
     pub(crate) fn new(private: ParallelJobs) -> Self {
-        Self {
-            private: Limit { limit: private, in_use: 0 },
-            public: Limit { limit: ParallelJobs::Unlimited, in_use: 0 },
-        }
+        Self { private: Limit::new(private), public: Limit::new(ParallelJobs::Unlimited) }
     }
 
     fn of(&self, tag: ParallelismTag) -> &Limit {
@@ -110,7 +117,7 @@ impl Parallel {
 
     /// How many jobs may run at once; `None` is without a limit.
     pub(crate) fn limit(&self, tag: ParallelismTag) -> Option<u32> {
-        match self.of(tag).limit {
+        match self.of(tag).by_now() {
             ParallelJobs::Limited(jobs) => Some(jobs),
             ParallelJobs::Unlimited => None,
         }
@@ -118,10 +125,22 @@ impl Parallel {
 }
 
 impl Service {
-    /// From here on so many jobs may run at once.
+    /// From here on so many jobs may run at once, unless a fault has it otherwise: then from its end on.
     pub(crate) fn set_parallel_jobs(&mut self, tag: ParallelismTag, limit: ParallelJobs) {
         self.parallel.of_mut(tag).limit = limit;
         self.may_promise = true;
+    }
+
+    /// A fault puts another limit in the place of the one for private projects, or no longer does.
+    pub(crate) fn replace_parallel_jobs(&mut self, instead: Option<ParallelJobs>) {
+        self.parallel.private.instead = instead;
+        self.may_promise = true;
+    }
+
+    /// What faults have put in the place of the limit for private projects.
+    #[must_use]
+    pub fn replaced_parallel_jobs(&self) -> Option<ParallelJobs> {
+        self.parallel.private.instead
     }
 }
 

@@ -13,6 +13,7 @@ use uuid::Uuid;
 use crate::agents::Agents;
 use crate::builds::{Builds, Definitions};
 use crate::call::{Answer, Call, Caller, Credential, Effects, JobRequestList, Reply};
+use crate::faults::MadeFaults;
 use crate::ids::{PoolId, RequestId, WaiterId};
 use crate::job_requests::JobRequest;
 use crate::messages::Waiter;
@@ -48,6 +49,7 @@ pub struct Service {
     pub(crate) clients: Clients,
     pub(crate) parallel: Parallel,
     pub(crate) queues: Queues,
+    pub(crate) made_faults: MadeFaults,
     /// Whether a job and an agent may have become free for each other.
     pub(crate) may_promise: bool,
     pub(crate) numbers: Numbers,
@@ -120,6 +122,7 @@ impl Service {
             clients: Clients::default(),
             parallel: Parallel::new(settings.parallel_jobs),
             queues: Queues::default(),
+            made_faults: MadeFaults::default(),
             may_promise: false,
             numbers: Numbers { pool: 1, agent: 1, message: 1, request: 1, waiter: 1 },
             assign_delays: of("assign delays"),
@@ -177,7 +180,8 @@ impl Service {
     /// Whether this caller may make this call.
     ///
     /// # Errors
-    /// [`Refusal::PlanSecurity`] if a job calls another's plan, [`Refusal::AccessDenied`] otherwise.
+    /// [`Refusal::PlanSecurity`] if a job calls another's plan, [`Refusal::JobTokenExpired`] if an agent renews or ends
+    /// a job that it does not have, as to one that has lost its job, [`Refusal::AccessDenied`] otherwise.
     pub fn permit(&self, caller: Caller, call: &Call) -> Result<(), Refusal> {
         match (caller, call) {
             (Caller::Job(own), Call::Plan { plan, .. } | Call::CompleteJob { plan, .. })
@@ -193,6 +197,14 @@ impl Service {
             ) if self.sessions.get(&session.as_u128()).is_some_and(|session| session.agent != own) => {
                 Err(Refusal::AccessDenied)
             }
+            // What an agent gave up, or lost, another one may have by now.
+            (
+                Caller::Listener(own),
+                Call::RenewJobRequest { request, to_top: false, .. } | Call::FinishJobRequest { request, .. },
+            ) if self.requests.get(request).is_some_and(|job| !job.is_reserved_for(own)) => {
+                Err(Refusal::JobTokenExpired(*request))
+            }
+            (Caller::Listener(_), Call::RenewJobRequest { to_top: true, .. }) => Err(Refusal::AccessDenied),
             _ if caller.may(call) => Ok(()),
             _ => Err(Refusal::AccessDenied),
         }
@@ -291,7 +303,7 @@ impl Service {
             Call::IssueToken(assertion) => self.issue_token(*assertion)?,
             Call::Plan { plan, call } => self.plan_call(plan, *call)?,
             Call::Build(call) => return self.dispatch_build(call),
-            Call::Upset(upset) => self.upset(&upset)?,
+            Call::Upset(upset) => self.upset(upset)?,
         };
         Ok(Reply::Answer(answer))
     }

@@ -1,6 +1,7 @@
 //! Faults over the control route: `POST`, `GET` and `DELETE` of `{organization}/_poolproof/faults`.
 //!
-//! The words are those of a scenario; times count from the request that makes the fault.
+//! The words are those of a scenario; times count from the request that makes the fault. With a state they are on
+//! again after the server's end, as long as they would have been; what they have hit is counted from then on.
 //!
 //! ```json
 //! { "service": { "from": "0s", "to": "1m", "route": "job_requests", "caller": "keda", "answer": 503 } }
@@ -11,8 +12,9 @@ use std::sync::Arc;
 
 use axum::response::Response;
 use azure_devops::Refusal;
-use azure_devops::faults::FaultId;
+use azure_devops::faults::{FaultId, MadeFault, Upset};
 use model::fault::{Fault, ServiceFault};
+use model::{Instant, Millis};
 use serde::Serialize;
 use tokio::task::JoinHandle;
 
@@ -51,6 +53,12 @@ struct One {
     /// How many it had hit when it was over.
     hits: u64,
     times: Option<JoinHandle<()>>,
+}
+
+impl One {
+    fn waiting(fault: ServiceFault) -> Self {
+        Self { fault, state: FaultState::Waiting, hits: 0, times: None }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -107,44 +115,68 @@ pub(crate) fn answer(organization: &Arc<Shared>, work: &FaultWork) -> Response {
             json(&List { count: value.len(), value })
         }
         FaultWork::Show(id) => show(organization, *id),
-        FaultWork::Remove(id) => {
-            if remove(organization, *id) {
-                nothing()
-            } else {
-                unknown(*id)
-            }
-        }
-        FaultWork::RemoveAll => {
-            let ids: Vec<u32> = organization.faults().made.faults.keys().copied().collect();
-            for id in ids {
-                remove(organization, id);
-            }
-            nothing()
-        }
+        FaultWork::Remove(id) => done(remove(organization, *id)),
+        FaultWork::RemoveAll => done(remove_all(organization)),
     }
 }
 
 fn make(organization: &Arc<Shared>, fault: &ServiceFault) -> Response {
-    let id = {
-        let mut faults = organization.faults();
-        let made = &mut faults.made;
-        if made.faults.len() >= MOST_FAULTS {
-            return responses::refusal(&Refusal::Full {
-                what: "faults of an organization",
-                limit: MOST_FAULTS,
-            });
-        }
-        made.last += 1;
-        let one = One { fault: fault.clone(), state: FaultState::Waiting, hits: 0, times: None };
-        made.faults.insert(made.last, one);
-        made.last
+    let (id, at) = match keep(organization, fault) {
+        Ok(made) => made,
+        Err(refusal) => return responses::refusal(&refusal),
     };
-    let asked = organization.now();
-    if fault.from == model::Millis::ZERO {
+    if fault.from == Millis::ZERO {
         // On when the answer is out.
         begin(organization, id);
     }
-    let (from, to) = (asked + fault.from, fault.to.map(|to| asked + to));
+    keep_times(organization, id, at, fault);
+    show(organization, id)
+}
+
+/// Gives a new fault its number, and says when it was made.
+fn keep(organization: &Shared, fault: &ServiceFault) -> Result<(u32, Instant), Refusal> {
+    let mut faults = organization.faults();
+    if faults.made.faults.len() >= MOST_FAULTS {
+        return Err(Refusal::Full { what: "faults of an organization", limit: MOST_FAULTS });
+    }
+    organization.check_kept()?;
+    let id = faults.made.last.saturating_add(1);
+    organization.upset(Upset::Make { id, fault: Box::new(fault.clone()) });
+    let made = organization.look(|service| service.made_faults().get(id).map(|made| made.at));
+    faults.made.last = id;
+    faults.made.faults.insert(id, One::waiting(fault.clone()));
+    Ok((id, made.unwrap_or_else(|| organization.now())))
+}
+
+/// Has the faults on again that a state tells of.
+pub(crate) fn restore(organization: &Arc<Shared>) {
+    let (last, made) = organization.look(|service| {
+        let made = service.made_faults();
+        (made.last(), made.iter().map(|(id, made)| (id, made.clone())).collect::<Vec<_>>())
+    });
+    organization.faults().made.last = last;
+    let now = organization.now();
+    for (id, MadeFault { at, fault }) in made {
+        let is_over = fault.to.is_some_and(|to| at + to <= now);
+        let mut one = One::waiting(fault.clone());
+        if is_over {
+            one.state = FaultState::Over;
+        }
+        organization.faults().made.faults.insert(id, one);
+        if !is_over {
+            if at + fault.from <= now {
+                begin(organization, id);
+            }
+            keep_times(organization, id, at, &fault);
+        }
+    }
+    // One may have ended while nobody served.
+    organization.follow_parallel_jobs(&organization.faults());
+}
+
+/// Begins a fault and ends it when it is time.
+fn keep_times(organization: &Arc<Shared>, id: u32, made: Instant, fault: &ServiceFault) {
+    let (from, to) = (made + fault.from, fault.to.map(|to| made + to));
     let shared = Arc::clone(organization);
     let times = tokio::spawn(async move {
         if !shared.wait(Some(from)).await {
@@ -157,54 +189,63 @@ fn make(organization: &Arc<Shared>, fault: &ServiceFault) -> Response {
             end(&shared, id);
         }
     });
-    if let Some(one) = organization.faults().made.faults.get_mut(&id) {
-        one.times = Some(times);
+    match organization.faults().made.faults.get_mut(&id) {
+        Some(one) => one.times = Some(times),
+        None => times.abort(),
     }
-    show(organization, id)
 }
 
 /// From here on it is on; one that is on already, or gone, stays as it is.
 fn begin(organization: &Shared, id: u32) {
-    let fault = {
-        let mut faults = organization.faults();
-        match faults.made.faults.get_mut(&id) {
-            Some(one) if one.state == FaultState::Waiting => {
-                one.state = FaultState::On;
-                one.fault.clone()
-            }
-            _ => return,
-        }
-    };
-    organization.begin_fault(FaultId::Control(id), fault);
+    // Under one lock: somebody may take it away at the same time.
+    let mut faults = organization.faults();
+    let waiting = faults.made.faults.get_mut(&id).filter(|one| one.state == FaultState::Waiting);
+    let Some(one) = waiting else { return };
+    one.state = FaultState::On;
+    let fault = one.fault.clone();
+    organization.begin_fault(&mut faults, FaultId::Control(id), fault);
 }
 
 fn end(organization: &Shared, id: u32) {
-    {
-        let mut faults = organization.faults();
-        let hits = faults.on.hits(FaultId::Control(id)).unwrap_or_default();
-        if let Some(one) = faults.made.faults.get_mut(&id) {
-            one.state = FaultState::Over;
-            one.hits = hits;
-        }
+    let mut faults = organization.faults();
+    let hits = faults.on.hits(FaultId::Control(id)).unwrap_or_default();
+    if let Some(one) = faults.made.faults.get_mut(&id) {
+        one.state = FaultState::Over;
+        one.hits = hits;
     }
-    organization.end_fault(FaultId::Control(id));
+    organization.end_fault(&mut faults, FaultId::Control(id));
 }
 
-fn remove(organization: &Shared, id: u32) -> bool {
-    let one = organization.faults().made.faults.remove(&id);
-    let Some(one) = one else { return false };
+fn remove(organization: &Shared, id: u32) -> Result<(), Refusal> {
+    let mut faults = organization.faults();
+    organization.check_kept()?;
+    let one = faults.made.faults.remove(&id).ok_or_else(|| unknown(id))?;
     if let Some(times) = one.times {
         times.abort();
     }
-    organization.end_fault(FaultId::Control(id));
-    true
+    organization.upset(Upset::Unmake(id));
+    organization.end_fault(&mut faults, FaultId::Control(id));
+    Ok(())
+}
+
+/// The same of all of them.
+fn remove_all(organization: &Shared) -> Result<(), Refusal> {
+    let ids: Vec<u32> = organization.faults().made.faults.keys().copied().collect();
+    for id in ids {
+        match remove(organization, id) {
+            // Somebody else has removed it.
+            Ok(()) | Err(Refusal::NothingHere(_)) => {}
+            Err(refusal) => return Err(refusal),
+        }
+    }
+    Ok(())
 }
 
 fn show(organization: &Shared, id: u32) -> Response {
     let faults = organization.faults();
     match faults.made.faults.get(&id) {
         Some(one) => json(&told(&faults, id, one)),
-        None => unknown(id),
+        None => responses::refusal(&unknown(id)),
     }
 }
 
@@ -217,10 +258,13 @@ fn json(body: &impl Serialize) -> Response {
     responses::json(serde_json::to_vec(body).expect("texts and numbers are JSON"))
 }
 
-fn nothing() -> Response {
-    responses::encoded(Encoded { status: 204, ..Encoded::default() })
+fn done(result: Result<(), Refusal>) -> Response {
+    match result {
+        Ok(()) => responses::encoded(Encoded { status: 204, ..Encoded::default() }),
+        Err(refusal) => responses::refusal(&refusal),
+    }
 }
 
-fn unknown(id: u32) -> Response {
-    responses::refusal(&Refusal::NothingHere(format!("_poolproof/faults/{id}")))
+fn unknown(id: u32) -> Refusal {
+    Refusal::NothingHere(format!("_poolproof/faults/{id}"))
 }

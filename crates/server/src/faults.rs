@@ -16,7 +16,6 @@ use azure_devops::{Call, Caller, Refusal};
 use model::Millis;
 use model::event::ScalerRow;
 use model::fault::{self, CalledBy, NamedAnswer, ServiceAnswer, ServiceFault, Shown};
-use model::scenario::ParallelJobs;
 
 use crate::organization::{Encoded, Shared};
 use crate::responses;
@@ -35,8 +34,6 @@ pub(crate) struct Faults {
     before: BTreeMap<FaultId, BTreeMap<Box<str>, Snapshot>>,
     /// What KEDA reads, by path and query.
     reads: BTreeMap<Box<str>, Call>,
-    /// How many parallel jobs the organisation has without faults.
-    own_parallel_jobs: ParallelJobs,
     /// Those that were made over the control route.
     pub(crate) made: crate::control_faults::Made,
 }
@@ -87,12 +84,11 @@ pub(crate) enum Instead {
 }
 
 impl Faults {
-    pub(crate) fn new(seed: u64, own_parallel_jobs: ParallelJobs) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self {
             on: faults::Faults::new(seed),
             before: BTreeMap::new(),
             reads: BTreeMap::new(),
-            own_parallel_jobs,
             made: crate::control_faults::Made::default(),
         }
     }
@@ -118,11 +114,6 @@ impl Faults {
     pub(crate) fn end(&mut self, id: FaultId) -> Option<ServiceFault> {
         self.before.remove(&id);
         self.on.end(id)
-    }
-
-    /// How many parallel jobs the organisation has now.
-    pub(crate) fn parallel_jobs(&self) -> ParallelJobs {
-        self.on.parallel_jobs().unwrap_or(self.own_parallel_jobs)
     }
 
     /// KEDA reads this.
@@ -289,7 +280,7 @@ mod tests {
 
     #[test]
     fn a_stale_answer_is_that_of_the_beginning_and_only_for_what_was_read_before() {
-        let mut faults = Faults::new(1, ParallelJobs::Unlimited);
+        let mut faults = Faults::new(1);
         faults.remember("/jobrequests", &Call::ListPools { name: None, ids: Vec::new() });
         let answer = Some(ServiceAnswer::Named(NamedAnswer::Stale));
         let stale = ServiceFault { answer, ..ServiceFault::default() };

@@ -207,13 +207,17 @@ async fn answer_otherwise(
 }
 
 /// A request that waits. Whoever gives it up is told to have got no answer.
-struct Waiting<'a> {
+pub(crate) struct Waiting<'a> {
     organization: &'a Shared,
     asked: Option<Asked>,
 }
 
-impl Waiting<'_> {
-    fn over(mut self) -> Asked {
+impl<'a> Waiting<'a> {
+    pub(crate) fn new(organization: &'a Shared, asked: Asked) -> Self {
+        Self { organization, asked: Some(asked) }
+    }
+
+    pub(crate) fn over(mut self) -> Asked {
         self.asked.take().expect("only this takes it")
     }
 }
@@ -395,7 +399,9 @@ fn before_call(organization: &Shared, call: &Call, asked: &Asked, shown: Shown) 
     }
     match call {
         Call::Poll { session, after, .. } => {
-            let message = faults.on.again(*session, *after)?;
+            let can_come =
+                |message: &Message| organization.look(|service| service.can_come_again(*session, message));
+            let message = faults.on.again(*session, *after, can_come)?;
             drop(faults);
             return Some(organization.message(message));
         }
@@ -493,7 +499,7 @@ fn presented_token(headers: &HeaderMap) -> Option<Secret> {
 
 /// What the log gets to know of a request.
 #[derive(Clone)]
-struct Asked {
+pub(crate) struct Asked {
     arrival: Instant,
     method: Method,
     route: Cow<'static, str>,
@@ -534,6 +540,21 @@ impl Asked {
         }
     }
 
+    /// A request for a token, which no organisation may be found for.
+    pub(crate) fn of_token(arrival: Instant, request: &Request) -> Self {
+        let caller = request.headers().get(USER_AGENT).and_then(|caller| caller.to_str().ok());
+        Self {
+            arrival,
+            method: request.method().clone(),
+            route: Cow::Borrowed(oauth::ROUTE),
+            caller: caller.map(|caller| caller.chars().take(MAX_CALLER).collect()),
+            scaler_read: None,
+            key: None,
+            is_list_of_jobs: false,
+            reversed: false,
+        }
+    }
+
     /// The request, as faults tell requests apart.
     fn hit(&self, route: Option<fault::Route>, credential: Shown) -> azure_devops::faults::Asked {
         let caller = faults::called_by(self.caller.as_deref(), credential);
@@ -541,7 +562,7 @@ impl Asked {
     }
 
     /// KEDA's reads are told whatever came of them, other requests if they failed.
-    fn record(self, organization: &Shared, status: u16, rows: Vec<ScalerRow>) {
+    pub(crate) fn record(self, organization: &Shared, status: u16, rows: Vec<ScalerRow>) {
         let now = organization.now();
         if let Some(read) = self.scaler_read {
             organization.tell(read.fact(now, status, rows));

@@ -10,7 +10,7 @@ use axum::extract::Request;
 use axum::response::Response;
 use azure_devops::faults::Asked;
 use azure_devops::oauth::{Assertion, PublicKey};
-use azure_devops::{Call, Refusal};
+use azure_devops::{Call, Refusal, Service};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use model::fault::{self, CalledBy, Shown};
@@ -18,11 +18,14 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use crate::organization::{Called, Shared};
-use crate::query::Query;
+use crate::query::{Query, segments};
 use crate::{Hub, faults, handler, responses, sealing};
 
 /// What kind of assertion agents send.
 const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+
+/// The end point as the log names it.
+pub(crate) const ROUTE: &str = "_apis/oauth2/token";
 
 /// The host that a path asks a token of, if it is one of the token end point: `Some(None)` leaves it to the client.
 pub(crate) fn host(segments: &[String]) -> Option<Option<&str>> {
@@ -39,12 +42,21 @@ pub(crate) fn host(segments: &[String]) -> Option<Option<&str>> {
 /// Answers a request for a token.
 pub(crate) async fn answer(hub: &Hub, host: Option<Uuid>, request: Request) -> Response {
     let origin = handler::origin(hub, request.headers());
+    let told = handler::Asked::of_token(hub.clock.now(), &request);
+    let named = named(hub, host, request.uri().path());
     let understood = understand(hub, request).await;
     let found = understood.and_then(|signed| Ok((find(hub, host, &signed)?, signed)));
     let ((organization, key), signed) = match found {
         Ok(found) => found,
-        Err(refusal) => return responses::refusal(&refusal),
+        Err(refusal) => {
+            let response = responses::refusal(&refusal);
+            if let Some(organization) = named {
+                told.record(&organization, response.status().as_u16(), Vec::new());
+            }
+            return response;
+        }
     };
+    let waiting = handler::Waiting::new(&organization, told);
     // Who asks for a token shows none.
     let asked = Asked {
         at: organization.now(),
@@ -54,7 +66,21 @@ pub(crate) async fn answer(hub: &Hub, host: Option<Uuid>, request: Request) -> R
     };
     let right = || issue(&organization, &key, &signed).unwrap_or_else(|refusal| responses::refusal(&refusal));
     let response = faults::in_front(&organization, &asked, &origin, right).await;
-    handler::kept(&organization, response).await
+    let response = handler::kept(&organization, response).await;
+    waiting.over().record(&organization, response.status().as_u16(), Vec::new());
+    response
+}
+
+/// The organisation whose log is told of a request that none is found for: the one that the request names, or the only
+/// one there is.
+fn named(hub: &Hub, host: Option<Uuid>, path: &str) -> Option<Arc<Shared>> {
+    let all = hub.organizations();
+    let is_host = |one: &&Arc<Shared>| host == Some(one.look(Service::instance_id));
+    if let Some(of_host) = all.iter().find(is_host) {
+        return Some(Arc::clone(of_host));
+    }
+    let first = segments(path).first().and_then(|first| hub.find(first));
+    first.or_else(|| all.first().filter(|_| all.len() == 1).map(Arc::clone))
 }
 
 /// An assertion with its signature.
@@ -158,7 +184,6 @@ fn invalid(why: &str) -> Refusal {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::query::segments;
 
     #[test]
     fn the_token_end_point_is_found_at_the_server_s_address_and_below_an_organization() {

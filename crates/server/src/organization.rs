@@ -16,10 +16,13 @@ use clock::Clock;
 use model::event::{RequestForm, ScalerRow};
 use model::fault::ServiceFault;
 use model::{Event, Fact, Instant, Source, scenario};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::{Notify, oneshot, watch};
 use tokio::task::JoinHandle;
 
+use crate::control_faults;
 use crate::faults::{Faults, Snapshot};
 use crate::journal::{self, Journal, Line, StateError, Ticket};
 use crate::{Hub, responses};
@@ -187,7 +190,7 @@ pub(crate) fn add(
     let name = new.name.clone();
     let make = || {
         let settings = settings(hub, &new, switches);
-        let faults = Faults::new(settings.seed, settings.parallel_jobs);
+        let faults = Faults::new(settings.seed);
         Shared::start(hub, new, faults, Service::new(settings), None)
     };
     let shared = hub.insert(&name, make).ok_or(AddError::NameTaken(name))?;
@@ -204,9 +207,13 @@ pub(crate) fn add_kept(
     check_name(&new.name)?;
     let name = new.name.clone();
     let settings = settings(hub, &new, switches);
-    let faults = Faults::new(settings.seed, settings.parallel_jobs);
+    let faults = Faults::new(settings.seed);
     let (service, journal) = kept.resume(settings, &hub.clock)?;
-    let make = || Shared::start(hub, new, faults, service, Some(journal));
+    let make = || {
+        let shared = Shared::start(hub, new, faults, service, Some(journal));
+        control_faults::restore(&shared);
+        shared
+    };
     let shared = hub.insert(&name, make).ok_or(AddError::NameTaken(name))?;
     Ok(Organization { hub: Arc::clone(hub), shared })
 }
@@ -293,12 +300,12 @@ impl Organization {
 
     /// From here on it answers as the fault says; the fault's times are the caller's to keep.
     pub fn begin_fault(&self, number: u32, fault: ServiceFault) {
-        self.shared.begin_fault(FaultId::Scenario(number), fault);
+        self.shared.begin_fault(&mut self.shared.faults(), FaultId::Scenario(number), fault);
     }
 
     /// From here on this fault is over. Requests that wait because of it wait on.
     pub fn end_fault(&self, number: u32) {
-        self.shared.end_fault(FaultId::Scenario(number));
+        self.shared.end_fault(&mut self.shared.faults(), FaultId::Scenario(number));
     }
 
     /// Takes it off the server. Polls that are held are answered as if it had never been there.
@@ -343,24 +350,35 @@ impl Shared {
         self.faults.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn begin_fault(&self, id: FaultId, fault: ServiceFault) {
-        let changes_jobs = fault.parallel_jobs.is_some();
-        self.faults().begin(id, fault, |call| self.snapshot(call));
-        if changes_jobs {
-            self.change_parallel_jobs();
+    /// From here on a fault is on. Whoever has the faults' lock decides about them and lets go when it is done.
+    pub(crate) fn begin_fault(&self, faults: &mut Faults, id: FaultId, fault: ServiceFault) {
+        faults.begin(id, fault, |call| self.snapshot(call));
+        self.follow_parallel_jobs(faults);
+    }
+
+    /// From here on it is over.
+    pub(crate) fn end_fault(&self, faults: &mut Faults, id: FaultId) {
+        faults.end(id);
+        self.follow_parallel_jobs(faults);
+    }
+
+    /// Has the service run as many jobs at once as the faults that are on say.
+    pub(crate) fn follow_parallel_jobs(&self, faults: &Faults) {
+        let instead = faults.on.parallel_jobs();
+        if self.look(Service::replaced_parallel_jobs) != instead {
+            self.upset(Upset::ParallelJobs(instead));
         }
     }
 
-    pub(crate) fn end_fault(&self, id: FaultId) {
-        let over = self.faults().end(id);
-        if over.is_some_and(|fault| fault.parallel_jobs.is_some()) {
-            self.change_parallel_jobs();
+    /// Whether what is decided now can be kept, if it is to be.
+    ///
+    /// # Errors
+    /// [`Refusal::NotKept`] as long as the journal cannot be written.
+    pub(crate) fn check_kept(&self) -> Result<(), Refusal> {
+        if self.lock().journal.as_ref().is_some_and(Journal::is_stuck) {
+            return Err(Refusal::NotKept);
         }
-    }
-
-    fn change_parallel_jobs(&self) {
-        let faults = self.faults();
-        self.upset(Upset::ParallelJobs(faults.parallel_jobs()));
+        Ok(())
     }
 
     /// Does to the service what a fault does to it.
@@ -374,15 +392,13 @@ impl Shared {
         let now = self.clock.now();
         let (reply, effects) = state.service.handle(now, call);
         let rows = match reply {
-            Reply::Answer(Answer::JobRequests(list)) => list.rows.len(),
-            Reply::Answer(Answer::Agents(agents, _)) => agents.len(),
-            Reply::Answer(Answer::Pools(pools)) => pools.len(),
-            Reply::Answer(Answer::Builds(builds)) => builds.len(),
-            Reply::Answer(Answer::Definitions(definitions)) => definitions.len(),
-            _ => 0,
+            // The longest one need not be written for it.
+            Reply::Answer(Answer::JobRequests(list)) => u64::try_from(list.rows.len()).unwrap_or(u64::MAX),
+            Reply::Answer(answer) => rows_in(&encode(&state.service, &answer).body),
+            Reply::Refused(_) | Reply::Held(_) => 0,
         };
         self.apply(&mut state, now, effects);
-        u64::try_from(rows).unwrap_or(u64::MAX)
+        rows
     }
 
     /// A message that comes again, as it was.
@@ -596,6 +612,17 @@ fn encode(service: &Service, answer: &Answer) -> Encoded {
         _ => 200,
     };
     Encoded { status, body: body.into(), ..Encoded::default() }.continued(answer)
+}
+
+/// How many entries a list has, as it is written: every list says so.
+fn rows_in(body: &[u8]) -> u64 {
+    #[derive(Deserialize)]
+    struct List {
+        count: u64,
+        #[serde(rename = "value")]
+        _value: IgnoredAny,
+    }
+    serde_json::from_slice::<List>(body).map_or(0, |list| list.count)
 }
 
 /// What the service refuses, with the status that its switches say.

@@ -174,10 +174,35 @@ fn a_doubled_message_comes_again_to_the_poll_for_work_once() {
     let session = Uuid::from_u128(1);
     let mut faults = with(named(NamedAnswer::MessageTwice));
     assert_eq!(faults.message(&agent(Route::Messages), session, message(5)), Fate::Twice);
-    assert_eq!(faults.again(session, None), None, "the poll that keeps alive throws it away");
-    assert_eq!(faults.again(Uuid::from_u128(2), Some(MessageId(5))), None);
-    assert_eq!(faults.again(session, Some(MessageId(5))), Some(message(5)));
-    assert_eq!(faults.again(session, Some(MessageId(5))), None);
+    let can_come = |_: &Message| true;
+    assert_eq!(faults.again(session, None, can_come), None, "the poll that keeps alive throws it away");
+    assert_eq!(faults.again(Uuid::from_u128(2), Some(MessageId(5)), can_come), None);
+    assert_eq!(faults.again(session, Some(MessageId(5)), can_come), Some(message(5)));
+    assert_eq!(faults.again(session, Some(MessageId(5)), can_come), None);
+}
+
+#[test]
+fn a_doubled_message_does_not_outlive_its_session() {
+    let session = Uuid::from_u128(1);
+    let mut faults = with(named(NamedAnswer::MessageTwice));
+    assert_eq!(faults.message(&agent(Route::Messages), session, message(5)), Fate::Twice);
+    faults.end(FaultId::Scenario(0));
+    assert!(!faults.is_empty(), "it is still to come");
+    assert_eq!(faults.again(session, Some(MessageId(5)), |_| false), None);
+    assert!(faults.is_empty());
+}
+
+#[test]
+fn of_doubled_messages_as_many_are_remembered_as_there_can_be_sessions() {
+    let mut faults = with(named(NamedAnswer::MessageTwice));
+    let most = MAX_AGENTS as u64;
+    for number in 0..=most {
+        faults.message(&agent(Route::Messages), Uuid::from_u128(number.into()), message(number));
+    }
+    let mut again = |number: u64| {
+        faults.again(Uuid::from_u128(number.into()), Some(MessageId(number)), |_| true).is_some()
+    };
+    assert!(!again(0) && again(1) && again(most));
 }
 
 #[test]

@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
-use azure_devops::oauth::{Assertion, PublicKey};
+use azure_devops::limits::{MAX_ASSERTION_ID, MAX_ASSERTION_SECONDS, MAX_ISSUED_TOKENS};
+use azure_devops::oauth::{Assertion, CLOCK_SKEW_SECONDS, PublicKey};
 use azure_devops::{
-    AgentDraft, AgentId, AgentVersion, Answer, Call, Caller, MessageContent, Refusal, Secret,
+    AgentDraft, AgentId, AgentVersion, Answer, Call, Caller, MessageContent, Refusal, RequestId, Secret,
     SessionEncryption, Settings,
 };
 use model::Millis;
+use model::event::JobResult;
 use uuid::Uuid;
 
 use crate::driver::{Organization, POOL, draft, settings};
@@ -149,6 +151,93 @@ fn an_assertion_is_good_once_and_for_this_service_alone() {
     let body: serde_json::Value =
         serde_json::from_slice(&organization.issue(good).expect_err("used").body()).expect("JSON");
     assert_eq!(body["error"], "invalid_client");
+}
+
+#[test]
+fn an_assertion_that_is_good_for_too_long_or_has_a_long_identifier_is_refused() {
+    let (mut organization, _, client) = registered(settings());
+    let good = assertion(&organization, client, "one");
+    let hour = good.not_before + MAX_ASSERTION_SECONDS;
+    for bad in [
+        Assertion { expires: hour + CLOCK_SKEW_SECONDS + 1, ..good.clone() },
+        Assertion { expires: i64::MAX, ..good.clone() },
+        Assertion { id: "x".repeat(MAX_ASSERTION_ID + 1), ..good.clone() },
+    ] {
+        assert!(matches!(organization.issue(bad), Err(Refusal::InvalidClient(_))));
+    }
+    organization.issue(Assertion { expires: hour, ..good }).expect("a token");
+}
+
+#[test]
+fn used_assertions_are_remembered_until_they_run_out_and_no_more_are_taken_meanwhile() {
+    let (mut organization, _, client) = registered(settings());
+    for number in 0..MAX_ISSUED_TOKENS {
+        let used = assertion(&organization, client, &number.to_string());
+        organization.issue(used).expect("a token");
+    }
+    let full = organization.issue(assertion(&organization, client, "more"));
+    assert!(matches!(full, Err(Refusal::Full { .. })), "{full:?}");
+    let first = organization.issue(assertion(&organization, client, "0"));
+    assert!(matches!(first, Err(Refusal::InvalidClient(_))), "it was used: {first:?}");
+    organization.pass(Millis::seconds(300 + 300 + 1));
+    organization.issue(assertion(&organization, client, "more")).expect("a token");
+}
+
+#[test]
+fn a_listener_renews_and_ends_its_own_job_alone() {
+    let mut organization = Organization::with_template();
+    let (own, session) = organization.listen("pod-a");
+    let (other, _) = organization.listen("pod-b");
+    organization.burst(3);
+    let got = organization.take(session);
+    let request = got.request;
+    let calls = [
+        Call::RenewJobRequest { pool: POOL, request, to_top: false },
+        Call::FinishJobRequest { pool: POOL, request, result: JobResult::Succeeded },
+    ];
+    for call in &calls {
+        let permit = |agent| organization.service.permit(Caller::Listener(agent), call);
+        assert_eq!(permit(own), Ok(()));
+        assert_eq!(permit(other), Err(Refusal::JobTokenExpired(request)));
+    }
+    organization.complete(got, JobResult::Succeeded).expect("the end");
+    assert_eq!(organization.service.permit(Caller::Listener(own), &calls[0]), Ok(()), "it learns of the end");
+}
+
+#[test]
+fn a_listener_moves_nothing_to_the_top_and_has_no_job_that_waits() {
+    let mut organization = Organization::with_template();
+    let (own, session) = organization.listen("pod-a");
+    organization.burst(2);
+    let request = organization.take(session).request;
+    let permit = |call: &Call| organization.service.permit(Caller::Listener(own), call);
+    assert_eq!(
+        permit(&Call::RenewJobRequest { pool: POOL, request, to_top: true }),
+        Err(Refusal::AccessDenied)
+    );
+    let waits = RequestId(request.0 + 1);
+    let finish = Call::FinishJobRequest { pool: POOL, request: waits, result: JobResult::Succeeded };
+    assert_eq!(permit(&finish), Err(Refusal::JobTokenExpired(waits)));
+}
+
+#[test]
+fn an_agent_that_does_not_listen_to_it_is_asked_to_update_once() {
+    let mut settings = settings();
+    settings.switches.newest_agent = AgentVersion { major: 4, minor: 259, patch: 0 };
+    let mut organization = Organization::new(settings);
+    let (agent, session) = organization.listen("pod-a");
+    let refresh = || Call::RefreshAgents { pool: POOL, agent: Some(agent) };
+    for _ in 0..3 {
+        organization.call(refresh()).expect("asked");
+    }
+    let first = organization.message(session);
+    assert!(matches!(first.content, MessageContent::Refresh { .. }));
+    let held = organization.hold(session, Some(first.id));
+    organization.call(refresh()).expect("asked");
+    assert!(!organization.answered.contains_key(&held), "it has the message");
+    organization.delete(session, first.id).expect("the message");
+    organization.call(refresh()).expect("asked");
+    assert!(organization.answered.contains_key(&held), "it is asked again");
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Parallel jobs: their limits by tag, and what is told of them.
 
+use azure_devops::faults::Upset;
 use azure_devops::{Call, ParallelismTag, PoolCall, RequestId};
 use model::scenario::ParallelJobs;
 
@@ -45,6 +46,36 @@ fn a_lower_limit_ends_nothing_and_the_other_tag_s_limit_is_not_minded() {
     assert_eq!(usage(&mut organization, ParallelismTag::Private, false)["usedCount"], 2);
     set(&mut organization, ParallelismTag::Public, ParallelJobs::Limited(9));
     assert_eq!(organization.assignments().len(), 2);
+}
+
+/// Puts another limit in the place of what was set, or no longer does.
+fn upset(organization: &mut Organization, instead: Option<ParallelJobs>) {
+    organization.call(Call::Upset(Upset::ParallelJobs(instead))).expect("done");
+    organization.pass(model::Millis::ZERO);
+}
+
+#[test]
+fn what_was_set_before_a_fault_counts_again_after_it() {
+    let mut organization = with_agents(ParallelJobs::Unlimited);
+    set(&mut organization, ParallelismTag::Private, ParallelJobs::Limited(2));
+    upset(&mut organization, Some(ParallelJobs::Limited(1)));
+    organization.burst(3);
+    organization.pass(model::Millis::ZERO);
+    assert_eq!(organization.assignments().len(), 1);
+    upset(&mut organization, None);
+    assert_eq!(organization.assignments().len(), 2, "as many as were set, not as there were at the start");
+}
+
+#[test]
+fn what_is_set_during_a_fault_counts_from_its_end_on() {
+    let mut organization = with_agents(ParallelJobs::Limited(1));
+    upset(&mut organization, Some(ParallelJobs::Limited(2)));
+    organization.burst(3);
+    set(&mut organization, ParallelismTag::Private, ParallelJobs::Unlimited);
+    assert_eq!(organization.assignments().len(), 2);
+    assert_eq!(organization.service.replaced_parallel_jobs(), Some(ParallelJobs::Limited(2)));
+    upset(&mut organization, None);
+    assert_eq!(organization.assignments().len(), 3);
 }
 
 #[test]

@@ -248,7 +248,7 @@ fn a_message_that_is_lost_is_sent_again_with_the_job_s_next_assignment() {
 fn more_parallel_jobs_are_used_at_once_and_fewer_take_nothing_away() {
     let mut organization = Organization::with_template();
     let limit = |organization: &mut Organization, jobs| {
-        organization.call(Call::Upset(Upset::ParallelJobs(ParallelJobs::Limited(jobs)))).expect("done");
+        organization.call(Call::Upset(Upset::ParallelJobs(Some(ParallelJobs::Limited(jobs))))).expect("done");
     };
     limit(&mut organization, 1);
     for name in ["pod-a", "pod-b", "pod-c"] {

@@ -136,6 +136,60 @@ async fn no_token_is_ever_told() {
     assert!(!format!("{:?}", served.organization).contains(TOKEN));
 }
 
+/// The requests for tokens that a log tells of: their routes and statuses.
+async fn refused_tokens(
+    mut events: tokio::sync::mpsc::UnboundedReceiver<model::Event>,
+) -> Vec<(String, u16)> {
+    let mut told = Vec::new();
+    while let Some(event) = events.recv().await {
+        let line = serde_json::to_string(&event).expect("JSON");
+        assert!(!line.contains("client_assertion") && !line.contains("s3cret"), "{line}");
+        if let Fact::Request { route, status, .. } = event.fact {
+            told.push((route, status));
+        }
+    }
+    told
+}
+
+#[tokio::test]
+async fn a_token_request_that_fails_is_told_of_without_what_it_showed() {
+    let served = Served::start().await;
+    let body = "grant_type=client_credentials&client_assertion_type=\
+                urn%3Aietf%3Aparams%3Aoauth%3Aclient-assertion-type%3Ajwt-bearer&client_assertion=s3cret.s3cret.s3cret";
+    for path in ["/_apis/oauth2/token", "/acme/_apis/oauth2/token/3a5a8a8e-0000-4000-8000-000000000000"] {
+        assert_eq!(served.send("POST", path, &[], body).await.status, 400);
+    }
+    assert_eq!(served.send("POST", "/_apis/oauth2/token", &[], "s3cret").await.status, 400);
+    served.server.stop().await;
+    drop(served.organization);
+    let told = refused_tokens(served.events).await;
+    assert_eq!(told, vec![("_apis/oauth2/token".to_owned(), 400); 3]);
+}
+
+#[tokio::test]
+async fn of_several_organizations_the_one_that_a_token_request_names_is_told() {
+    let served = Served::start().await;
+    let (sender, events) = tokio::sync::mpsc::unbounded_channel();
+    let other = served.server.add_organization(server::NewOrganization {
+        name: "other".to_owned(),
+        token: "another".to_owned(),
+        settings: crate::client::settings(),
+        seed: 1,
+        events: sender,
+    });
+    let other = other.expect("the name is free");
+    let connection = served.send("GET", "/other/_apis/connectionData", &[&basic("", "another")], "").await;
+    let host = connection.json()["instanceId"].as_str().expect("an id").to_owned();
+    for path in ["/_apis/oauth2/token".to_owned(), format!("/_apis/oauth2/token/{host}")] {
+        assert_eq!(served.send("POST", &path, &[], "s3cret").await.status, 400);
+    }
+    assert_eq!(served.send("POST", "/other/_apis/oauth2/token", &[], "s3cret").await.status, 400);
+    served.server.stop().await;
+    drop((served.organization, other));
+    assert_eq!(refused_tokens(served.events).await.len(), 0, "nobody is named by the first one");
+    assert_eq!(refused_tokens(events).await.len(), 2);
+}
+
 #[tokio::test]
 async fn a_bad_token_is_redirected_to_a_sign_in_page_or_shown_it_by_a_switch() {
     let served = Served::start().await;

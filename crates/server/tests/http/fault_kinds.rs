@@ -227,6 +227,81 @@ async fn any_list_runs_the_other_way_round() {
     assert_eq!(names(&served.get(&agents).await), ["pod-a", "template"]);
 }
 
+/// How long a request takes on the wall.
+async fn wait_of(served: &Served, path: &str) -> Duration {
+    let begun = clock::wall::Stopwatch::start();
+    assert_eq!(served.get(path).await.status, 200, "{path}");
+    begun.elapsed()
+}
+
+#[tokio::test]
+async fn every_list_takes_longer_for_each_row_however_it_is_answered() {
+    let served = Served::at_speed(20).await;
+    served.define("ci", 1);
+    served.define("other", 1);
+    for _ in 0..2 {
+        served.organization.queue_build("ci").expect("a build");
+    }
+    let lists = [
+        format!("{POOL}/agents?propertyFilters=*"),
+        "_apis/distributedtask/pools?properties=*".to_owned(),
+        "My%20Project/_apis/build/builds?$top=1".to_owned(),
+        "_apis/pipelines?$top=1".to_owned(),
+        "My%20Project/_apis/pipelines/1/runs".to_owned(),
+    ];
+    // A second on the wall.
+    make(&served, json!({ "route": "all", "delay_per_row": "20s" })).await;
+    for list in lists {
+        assert!(wait_of(&served, &list).await >= Duration::from_secs(1), "{list}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_list_takes_no_longer() {
+    let served = Served::at_speed(20).await;
+    // It would be waited for in vain.
+    make(&served, json!({ "route": "all", "delay_per_row": "2h" })).await;
+    assert_eq!(served.get(POOL).await.status, 200);
+    assert_eq!(served.get("_apis/projects/My%20Project").await.status, 404);
+}
+
+#[tokio::test]
+async fn parallel_jobs_that_were_set_count_again_after_a_fault() {
+    let served = Served::start().await;
+    assert_eq!(served.ask("PUT", "_poolproof/parallel-jobs", r#"{"limit":3}"#).await.status, 204);
+    let fault = make(&served, json!({ "parallel_jobs": 1 })).await;
+    assert_eq!(parallel_jobs(&served).await, 1);
+    remove(&served, fault).await;
+    assert_eq!(parallel_jobs(&served).await, 3, "not what the organisation began with");
+}
+
+/// How many jobs may run at once.
+async fn parallel_jobs(served: &Served) -> Value {
+    served.get("_apis/distributedtask/resourcelimits").await.json()["value"][0]["totalCount"].clone()
+}
+
+#[tokio::test]
+async fn parallel_jobs_that_are_set_during_a_fault_count_after_it() {
+    let served = Served::start().await;
+    let fault = make(&served, json!({ "parallel_jobs": 1 })).await;
+    assert_eq!(served.ask("PUT", "_poolproof/parallel-jobs", r#"{"limit":4}"#).await.status, 204);
+    assert_eq!(parallel_jobs(&served).await, 1);
+    remove(&served, fault).await;
+    assert_eq!(parallel_jobs(&served).await, 4);
+}
+
+#[tokio::test]
+async fn a_fault_that_is_removed_as_it_begins_is_never_on_afterwards() {
+    let served = Served::at_speed(60).await;
+    for _ in 0..100 {
+        let fault = json!({ "service": { "from": "30ms", "route": "pools", "answer": 503 } }).to_string();
+        let made = served.ask("POST", FAULTS, &fault).await.json();
+        assert_eq!(served.ask("DELETE", &format!("{FAULTS}/{}", made["id"]), "").await.status, 204);
+    }
+    assert_eq!(served.get(POOLS).await.status, 200);
+    assert_eq!(served.get(FAULTS).await.json()["count"], 0);
+}
+
 #[tokio::test]
 async fn a_list_takes_longer_for_each_row() {
     let mut served = Served::at_speed(20).await;

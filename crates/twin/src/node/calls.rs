@@ -97,10 +97,12 @@ impl Nodes {
         call: &azure_devops::Call,
         around: &mut Around<'_>,
     ) -> Option<azure_devops::Answer> {
-        let on = around.faults.on()?;
+        let Around { faults, service, .. } = around;
+        let on = faults.on()?;
         match call {
             azure_devops::Call::Poll { session, after, .. } => {
-                return on.again(*session, *after).map(azure_devops::Answer::Message);
+                let again = on.again(*session, *after, |message| service.can_come_again(*session, message));
+                return again.map(azure_devops::Answer::Message);
             }
             azure_devops::Call::CloseSession { session, .. } => on.session_ended(*session),
             azure_devops::Call::RenewJobRequest { request, .. }

@@ -82,8 +82,7 @@ impl World<'_> {
     }
 
     fn change_parallel_jobs(&mut self) {
-        let own = self.request.scenario.organization.parallel_jobs;
-        let parallel_jobs = self.faults.parallel_jobs().unwrap_or(own);
+        let parallel_jobs = self.faults.parallel_jobs();
         self.call(Call::Upset(Upset::ParallelJobs(parallel_jobs)));
     }
 
