@@ -1,9 +1,9 @@
 //! Encrypted connections: with a certificate of the user's, or with one that is made and left where
 //! the user can have clients trust it.
 
-use std::fs::{self, OpenOptions};
+use std::fs::{self, OpenOptions, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -19,6 +19,8 @@ const CERTIFICATE: &str = "certificate.pem";
 const KEY: &str = "key.pem";
 /// A key is its owner's.
 const OWN_FILE: u32 = 0o600;
+/// What others may do with a file.
+const OTHERS: u32 = 0o077;
 
 /// A certificate with its key, ready to serve with. TLS 1.2 and 1.3.
 #[derive(Clone)]
@@ -108,6 +110,8 @@ impl Tls {
             write(&key, &made.signing_key.serialize_pem())?;
             write(&certificate, &made.cert.pem())?;
         }
+        // Whoever made the files, or copied them, may have left the key open to others.
+        own(&key)?;
         Ok(SelfSigned { tls: Self::read(&certificate, &key)?, certificate })
     }
 
@@ -116,10 +120,60 @@ impl Tls {
     }
 }
 
+/// Writes a file that is its owner's. One that is there gives way: others may have it open.
 fn write(path: &Path, text: &str) -> Result<(), TlsError> {
     let failed = |error| TlsError::Io { path: path.to_path_buf(), error };
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
+        _ => {}
+    }
     let mut options = OpenOptions::new();
-    let mut file =
-        options.write(true).create(true).truncate(true).mode(OWN_FILE).open(path).map_err(failed)?;
+    let mut file = options.write(true).create_new(true).mode(OWN_FILE).open(path).map_err(failed)?;
     file.write_all(text.as_bytes()).map_err(failed)
+}
+
+/// Makes a file its owner's alone, if it is not.
+fn own(path: &Path) -> Result<(), TlsError> {
+    let failed = |error| TlsError::Io { path: path.to_path_buf(), error };
+    let mode = fs::metadata(path).map_err(failed)?.permissions().mode();
+    if mode & OTHERS == 0 {
+        return Ok(());
+    }
+    fs::set_permissions(path, Permissions::from_mode(OWN_FILE)).map_err(failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).expect("a file").permissions().mode() & 0o777
+    }
+
+    #[test]
+    fn a_key_that_was_open_to_others_is_its_owner_s_again() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let names = ["localhost".to_owned()];
+        Tls::self_signed(folder.path(), &names).expect("made");
+        let key = folder.path().join(KEY);
+        assert_eq!(mode(&key), OWN_FILE);
+        let text = fs::read(&key).expect("a key");
+        fs::set_permissions(&key, Permissions::from_mode(0o644)).expect("opened");
+        Tls::self_signed(folder.path(), &names).expect("used");
+        assert_eq!((mode(&key), fs::read(&key).expect("a key")), (OWN_FILE, text), "it is the same");
+    }
+
+    #[test]
+    fn a_key_is_not_written_into_a_file_that_others_may_read() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let key = folder.path().join(KEY);
+        fs::write(&key, "old").expect("written");
+        fs::set_permissions(&key, Permissions::from_mode(0o666)).expect("opened");
+        let mut others = fs::File::open(&key).expect("they have it open");
+        Tls::self_signed(folder.path(), &["localhost".to_owned()]).expect("made");
+        assert_eq!(mode(&key), OWN_FILE);
+        let mut seen = String::new();
+        io::Read::read_to_string(&mut others, &mut seen).expect("read");
+        assert_eq!(seen, "old");
+    }
 }
