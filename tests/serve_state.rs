@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use serving::{Client, Served, wait_for};
@@ -432,6 +433,145 @@ fn the_quirks_of_a_file_hold_with_a_state_too() {
         Served::start(&other, &[]).client().ask("GET", "_apis/distributedtask/pools?poolID=99", "").status,
         404
     );
+}
+
+const FAULTS: &str = "_poolproof/faults";
+const POOLS: &str = "_apis/distributedtask/pools";
+const LIMITS: &str = "_apis/distributedtask/resourcelimits";
+
+fn make_fault(client: &Client, fault: &Value) -> Value {
+    let answer = client.ask("POST", FAULTS, &json!({ "service": fault }).to_string());
+    assert_eq!(answer.status, 200, "{answer:?}");
+    answer.json()["id"].clone()
+}
+
+#[test]
+fn a_fault_that_was_made_is_on_again_after_a_kill_until_it_is_removed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let state = folder.path().join("state");
+    // A short tail: one is in a snapshot, and one comes after it.
+    let arguments = ["--state-tail", "2000"];
+    let mut served = Served::start(&state, &arguments);
+    let client = served.client();
+    let first = make_fault(&client, &json!({ "from": "0s", "route": "pools", "answer": 503 }));
+    (0..20).for_each(|number| {
+        assert_eq!(client.ask("POST", AGENTS, &agent(&format!("a-{number}"), 100)).status, 200);
+    });
+    let gone = make_fault(&client, &json!({ "from": "0s", "route": "agents", "answer": 500 }));
+    let second = make_fault(&client, &json!({ "from": "0s", "to": "2000h", "parallel_jobs": 2 }));
+    assert_eq!(client.ask("DELETE", &format!("{FAULTS}/{gone}"), "").status, 204);
+    let limit = |client: &Client| client.ask("GET", LIMITS, "").json()["value"][0]["totalCount"].clone();
+    assert_eq!(limit(&client), 2);
+    served.kill();
+
+    let mut served = Served::start(&state, &arguments);
+    let client = served.client();
+    let listed = client.ask("GET", FAULTS, "").json();
+    let told = |place: usize| (listed["value"][place]["id"].clone(), listed["value"][place]["state"].clone());
+    assert_eq!((told(0), told(1)), ((first.clone(), "on".into()), (second.clone(), "on".into())));
+    assert_eq!(listed["count"], 2, "{listed}");
+    assert_eq!((client.ask("GET", POOLS, "").status, client.ask("GET", AGENTS, "").status), (503, 200));
+    assert_eq!(limit(&client), 2);
+    for id in [first, second] {
+        assert_eq!(client.ask("DELETE", &format!("{FAULTS}/{id}"), "").status, 204);
+    }
+    let third = make_fault(&client, &json!({ "from": "2000h", "route": "pools", "answer": 503 }));
+    assert_eq!(third, 4, "no number is given twice");
+    served.kill();
+
+    let served = Served::start(&state, &arguments);
+    let client = served.client();
+    assert_eq!((client.ask("GET", POOLS, "").status, limit(&client)), (200, Value::Null));
+    assert_eq!(client.ask("GET", &format!("{FAULTS}/4"), "").json()["state"], "waiting");
+}
+
+#[test]
+fn a_fault_whose_time_ends_while_nobody_serves_is_over_and_what_was_set_counts() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let state = folder.path().join("state");
+    let mut served = Served::start(&state, &["--parallel-jobs", "5", "--speed", "60"]);
+    let client = served.client();
+    assert_eq!(client.ask("PUT", "_poolproof/parallel-jobs", r#"{"limit":3}"#).status, 204);
+    let id = make_fault(&client, &json!({ "from": "0s", "to": "30s", "parallel_jobs": 1 }));
+    let limit = |client: &Client| client.ask("GET", LIMITS, "").json()["value"][0]["totalCount"].clone();
+    served.kill();
+    // It ends while nobody serves, or a moment after the start.
+    clock::wall::block(WHILE);
+    let ended = Served::start(&state, &["--parallel-jobs", "5", "--speed", "60"]);
+    let client = ended.client();
+    wait_for("the fault's end", || {
+        client.ask("GET", &format!("{FAULTS}/{id}"), "").json()["state"] == "over"
+    });
+    assert_eq!(limit(&client), 3);
+}
+
+/// The server's date when an agent is registered now, in milliseconds since 1970.
+fn date(client: &Client, name: &str) -> i64 {
+    let answer = client.ask("POST", AGENTS, &agent(name, 0)).json();
+    let created = answer["createdOn"].as_str().expect("a date");
+    azure_devops::wire::millis_of_date(created).expect("a date")
+}
+
+/// Longer than any rounding of dates.
+const WHILE: Duration = Duration::from_millis(500);
+
+#[test]
+fn time_does_not_jump_when_a_state_goes_on_slower() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let state = folder.path().join("state");
+    Served::start(&state, &["--speed", "60"]).kill();
+    let stopwatch = clock::wall::Stopwatch::start();
+    let mut served = Served::start(&state, &["--speed", "1"]);
+    let before = date(&served.client(), "a");
+    clock::wall::block(WHILE);
+    served.kill();
+    let served = Served::start(&state, &["--speed", "1"]);
+    let went = date(&served.client(), "b") - before;
+    let most = i64::try_from(stopwatch.elapsed().as_millis()).expect("a time") + 10;
+    assert!((0..=most).contains(&went), "{went} ms of {most}");
+}
+
+#[test]
+fn time_does_not_stand_still_when_a_state_goes_on_faster() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let state = folder.path().join("state");
+    Served::start(&state, &["--speed", "1"]).kill();
+    let mut served = Served::start(&state, &["--speed", "60"]);
+    let before = date(&served.client(), "a");
+    clock::wall::block(WHILE);
+    served.kill();
+    let served = Served::start(&state, &["--speed", "60"]);
+    let went = date(&served.client(), "b") - before;
+    assert!(went >= 60 * i64::try_from(WHILE.as_millis()).expect("a time"), "{went} ms");
+}
+
+/// What is the same for the same seed: the organisation's id is drawn as tokens are.
+fn drawn(served: &Served) -> Value {
+    served.client().ask("GET", "_apis/connectionData", "").json()["instanceId"].clone()
+}
+
+#[test]
+fn every_server_draws_a_seed_of_its_own_and_a_state_keeps_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (state, other) = (folder.path().join("state"), folder.path().join("other"));
+    let first = drawn(&Served::start(&state, &[]));
+    assert!(first.is_string(), "{first}");
+    assert_eq!(drawn(&Served::start(&state, &[])), first, "the calls come to the same");
+    let more =
+        [drawn(&Served::start(&other, &[])), drawn(&Served::forgetful(&[])), drawn(&Served::forgetful(&[]))];
+    assert!(!more.contains(&first) && more[0] != more[1] && more[1] != more[2], "{first} {more:?}");
+}
+
+#[test]
+fn a_seed_that_is_named_is_taken_and_never_told() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let state = folder.path().join("state");
+    let named = ["--seed", "8675309"];
+    let first = drawn(&Served::start(&state, &named));
+    assert_eq!(drawn(&Served::forgetful(&named)), first);
+    assert_eq!(drawn(&Served::start(&state, &[])), first);
+    let said = refused(&state, &["--seed", "5"], 2);
+    assert!(said.contains("seed") && !said.contains("8675309"), "{said}");
 }
 
 #[test]

@@ -31,12 +31,21 @@ impl Served {
 
     /// The same, with a place for what it says of errors.
     pub(crate) fn start_with(before: &[&str], state: &Path, more: &[&str], errors: impl Into<Stdio>) -> Self {
+        let state = state.to_str().expect("text");
+        Self::start_as(before, &[&["--state", state], more].concat(), errors)
+    }
+
+    /// One that keeps nothing.
+    pub(crate) fn forgetful(more: &[&str]) -> Self {
+        Self::start_as(&[], more, Stdio::inherit())
+    }
+
+    fn start_as(before: &[&str], arguments: &[&str], errors: impl Into<Stdio>) -> Self {
         let mut command: Vec<&str> = before.to_vec();
-        command.extend([env!("CARGO_BIN_EXE_poolproof"), "serve", "--state"]);
+        command.extend([env!("CARGO_BIN_EXE_poolproof"), "serve"]);
         let mut child = Command::new(command[0])
             .args(&command[1..])
-            .arg(state)
-            .args(more)
+            .args(arguments)
             .stdout(Stdio::piped())
             .stderr(errors)
             .spawn()

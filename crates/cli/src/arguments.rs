@@ -304,6 +304,10 @@ pub(crate) struct ServeArguments {
     /// How many jobs may run at once [default: unlimited].
     #[arg(long, value_name = "N")]
     pub(crate) parallel_jobs: Option<u32>,
+    /// The seed of every random choice, job tokens among them: whoever knows it can work them out. Without it one is
+    /// drawn, which a state keeps.
+    #[arg(long, value_name = "N")]
+    pub(crate) seed: Option<u64>,
     /// How many times faster than real its time runs.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = up_to(MAXIMUM_SPEED.into()))]
     pub(crate) speed: u32,

@@ -17,4 +17,4 @@ pub mod run;
 pub mod sim;
 pub mod state;
 
-pub use run::new_token;
+pub use run::{new_seed, new_token};

@@ -457,6 +457,14 @@ pub fn new_token() -> String {
     token
 }
 
+/// A seed, made by chance, for what no run has to repeat.
+#[must_use]
+pub fn new_seed() -> u64 {
+    // A random UUID has some bits that are always the same: none of them stands in the same place of both halves.
+    let (high, low) = uuid::Uuid::new_v4().as_u64_pair();
+    high ^ low
+}
+
 /// The folder of a run below `out`.
 #[must_use]
 pub fn folder(out: &Path, scenario: &str, keda: &str, repetition: u32, of: u32) -> PathBuf {

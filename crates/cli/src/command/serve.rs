@@ -24,6 +24,7 @@ pub(crate) async fn serve(arguments: ServeArguments) -> Outcome {
     let mut interrupted = interruption();
     let tls = tls(&arguments)?;
     let state = arguments.state.as_deref().map(|folder| state(folder, &arguments)).transpose()?;
+    let kept_seed = state.as_ref().and_then(State::seed);
     let (token, is_told) = match (&arguments.token_file, &arguments.state) {
         (Some(file), _) => (read_token(file)?, false),
         (None, Some(folder)) => (kept_token(&folder.join(TOKEN))?, true),
@@ -48,7 +49,7 @@ pub(crate) async fn serve(arguments: ServeArguments) -> Outcome {
             Some(config) => config.organization.clone(),
             None => settings(&arguments)?,
         },
-        seed: 1,
+        seed: arguments.seed.or(kept_seed).unwrap_or_else(runner::new_seed),
         events,
     };
     let organization = match state {
@@ -141,6 +142,8 @@ fn kept_token(file: &Path) -> Result<String, Failure> {
     let mut options = OpenOptions::new();
     let mut open =
         options.write(true).create(true).truncate(true).mode(OWN_FILE).open(file).map_err(failed)?;
+    // One that was there has the mode that it had.
+    open.set_permissions(Permissions::from_mode(OWN_FILE)).map_err(failed)?;
     writeln!(open, "{token}").map_err(failed)?;
     Ok(token)
 }

@@ -18,7 +18,7 @@ use super::frames::{self, Rest};
 use super::writer::Journal;
 
 /// What the files look like and mean. Raised when an older file would be read as something else.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 /// The version that writes here.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// The file that says that the folder is in use.
@@ -27,6 +27,8 @@ const LOCK: &str = "lock";
 const JOURNAL: &str = "journal-";
 /// A journal that is not whole yet.
 const UNFINISHED: &str = ".new";
+/// The setting that is told to nobody: tokens come from it.
+const SEED: &str = "seed";
 /// How long a journal may get beyond its snapshot, whatever the snapshot's length: it is read within a second
 /// or so.
 const LEAST_TAIL: u64 = 16 * 1024 * 1024;
@@ -65,6 +67,51 @@ struct Found {
     /// How much of it is whole.
     whole: usize,
     last: Instant,
+    /// When both clocks were last read.
+    read: ClockRead,
+}
+
+/// Our time, that of the wall in milliseconds since 1970, and how much faster ours went from then on.
+#[derive(Debug, Clone, Copy)]
+struct ClockRead {
+    at: Instant,
+    wall: u64,
+    speed: u32,
+}
+
+/// The line of a server that goes on at another speed: what its calls' lines begin with is something else.
+#[derive(Debug, Serialize, Deserialize)]
+struct ClockLine {
+    clock: WallAndSpeed,
+    at: Instant,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct WallAndSpeed {
+    wall: u64,
+    speed: u32,
+}
+
+/// What such a line begins with.
+const CLOCK_LINE: &[u8] = b"{\"clock\":";
+
+impl ClockRead {
+    /// What our time is now, if it went on since then.
+    fn went_on(self) -> Instant {
+        let away = clock::wall::date().saturating_sub(Duration::from_millis(self.wall));
+        let went = u64::try_from(away.as_millis()).unwrap_or(u64::MAX).saturating_mul(self.speed.into());
+        Instant(self.at.0.saturating_add(went))
+    }
+
+    /// The last one of a journal.
+    fn last(header: &Header, lines: &[&[u8]]) -> Self {
+        let lines = lines.iter().flat_map(|frame| frame.split(|byte| *byte == b'\n'));
+        let mut reads = lines.filter(|line| line.starts_with(CLOCK_LINE)).map(serde_json::from_slice);
+        match reads.rfind(Result::is_ok) {
+            Some(Ok(ClockLine { clock, at })) => Self { at, wall: clock.wall, speed: clock.speed },
+            _ => Self { at: header.at, wall: header.wall, speed: header.speed },
+        }
+    }
 }
 
 /// The first frame of a journal.
@@ -219,15 +266,18 @@ impl State {
         self.found.as_ref().map_or(0, |found| found.bytes.len() - found.whole)
     }
 
+    /// What it was begun with as the seed of every random choice.
+    #[must_use]
+    pub fn seed(&self) -> Option<u64> {
+        self.found.as_ref()?.header.settings.get(SEED)?.as_u64()
+    }
+
     /// The time of the organisation: it goes on while nobody serves it, and never back.
     #[must_use]
     pub fn clock(&self, speed: u32) -> Clock {
         let Some(found) = &self.found else { return Clock::start(speed) };
-        let header = &found.header;
-        let away = clock::wall::date().saturating_sub(Duration::from_millis(header.wall));
-        let went = u64::try_from(away.as_millis()).unwrap_or(u64::MAX).saturating_mul(header.speed.into());
-        let at = Instant(header.at.0.saturating_add(went)).max(found.last);
-        let epoch = Duration::from_nanos(u64::try_from(header.epoch).unwrap_or(u64::MAX));
+        let at = found.read.went_on().max(found.last);
+        let epoch = Duration::from_nanos(u64::try_from(found.header.epoch).unwrap_or(u64::MAX));
         Clock::resume(speed, epoch, at)
     }
 
@@ -235,20 +285,44 @@ impl State {
     pub(crate) fn resume(self, settings: Settings, clock: &Clock) -> Result<(Service, Journal), StateError> {
         let kept = settings.kept();
         let Self { folder, lock, survive, tail, found } = self;
+        let speed = clock.speed();
         let (service, number, open) = match found {
             None => (Service::new(settings), 0, None),
             Some(found) => {
                 same_settings(&folder, &found.header.settings, &kept)?;
                 let file = journal(&folder, found.number);
                 let service = replay(&file, &found, settings)?;
-                (service, found.number, Some(found.whole))
+                let line = (found.read.speed != speed).then(|| clock_line(clock));
+                (service, found.number, Some(Open { whole: found.whole, line: line.unwrap_or_default() }))
             }
         };
-        let place =
-            Place { folder, lock, survive, tail, settings: kept, epoch: clock.epoch(), speed: clock.speed() };
+        let place = Place { folder, lock, survive, tail, settings: kept, epoch: clock.epoch(), speed };
         let journal = Journal::start(place, number, open, clock.now())?;
         Ok((service, journal))
     }
+}
+
+/// A journal that goes on.
+#[derive(Debug)]
+pub(super) struct Open {
+    /// How much of it is whole.
+    pub(super) whole: usize,
+    /// What is to be told before any call; nothing if it is empty.
+    pub(super) line: Vec<u8>,
+}
+
+/// Tells that from now on time goes at this clock's speed.
+fn clock_line(clock: &Clock) -> Vec<u8> {
+    let clock_read = WallAndSpeed { wall: wall(), speed: clock.speed() };
+    let line = ClockLine { clock: clock_read, at: clock.now() };
+    let mut line = serde_json::to_vec(&line).expect("numbers are JSON");
+    line.push(b'\n');
+    line
+}
+
+/// The date, in milliseconds since 1970.
+fn wall() -> u64 {
+    u64::try_from(clock::wall::date().as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Where a journal is, and what its headers say.
@@ -285,7 +359,7 @@ impl Place {
             version: VERSION.to_owned(),
             epoch: self.epoch.as_nanos(),
             at,
-            wall: u64::try_from(clock::wall::date().as_millis()).unwrap_or(u64::MAX),
+            wall: wall(),
             speed: self.speed,
             settings: self.settings.clone(),
             snapshot: snapshot.is_some(),
@@ -383,7 +457,11 @@ fn read(folder: &Path, number: u64) -> Result<Option<Found>, StateError> {
     }
     let version: Version = serde_json::from_slice(first).map_err(|_| damaged())?;
     if version.format != FORMAT || version.version != VERSION {
-        return Err(StateError::OtherVersion { folder: folder.to_path_buf(), theirs: version.version });
+        let theirs = match version.version == VERSION {
+            true => format!("{VERSION} of another build"),
+            false => version.version,
+        };
+        return Err(StateError::OtherVersion { folder: folder.to_path_buf(), theirs });
     }
     let header: Header = serde_json::from_slice(first).map_err(|_| damaged())?;
     if header.snapshot && frames.len() < 2 {
@@ -398,7 +476,8 @@ fn read(folder: &Path, number: u64) -> Result<Option<Found>, StateError> {
         calls.last().and_then(|lines| lines.split(|byte| *byte == b'\n').rfind(|line| !line.is_empty()));
     let last = last_line.and_then(|line| serde_json::from_slice::<When>(line).ok());
     let last = last.map_or(header.at, |when| when.at.max(header.at));
-    Ok(Some(Found { number, header, bytes, whole, last }))
+    let read = ClockRead::last(&header, calls);
+    Ok(Some(Found { number, header, bytes, whole, last, read }))
 }
 
 /// Makes the service again.
@@ -414,7 +493,8 @@ fn replay(file: &Path, found: &Found, settings: Settings) -> Result<Service, Sta
     let _ = service.advance(Instant::START);
     service.want_facts(false);
     let calls = frames::read(&found.bytes).0.into_iter().skip(1 + usize::from(found.header.snapshot));
-    let lines = calls.flat_map(|frame| frame.split(|byte| *byte == b'\n')).filter(|line| !line.is_empty());
+    let lines = calls.flat_map(|frame| frame.split(|byte| *byte == b'\n'));
+    let lines = lines.filter(|line| !line.is_empty() && !line.starts_with(CLOCK_LINE));
     for (number, line) in lines.enumerate() {
         let diverged =
             |because| StateError::Diverged { file: file.to_path_buf(), number: number + 1, because };
@@ -437,7 +517,7 @@ fn same_settings(folder: &Path, was: &Map<String, Value>, is: &Map<String, Value
             return Err(StateError::OtherSettings {
                 folder: folder.to_path_buf(),
                 member: member.clone(),
-                was: was.to_string(),
+                was: if member == SEED { "another one".to_owned() } else { was.to_string() },
                 is: is.to_string(),
             });
         }

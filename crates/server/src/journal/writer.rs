@@ -17,7 +17,7 @@ use model::Instant;
 use serde::Serialize;
 use tokio::sync::oneshot;
 
-use super::folder::{Place, StateError, Survive};
+use super::folder::{Open, Place, StateError, Survive};
 use super::frames;
 
 /// How long a disk that is full is left alone before the next try.
@@ -84,17 +84,17 @@ impl Queue {
 }
 
 impl Journal {
-    /// Goes on with a journal, of which so much is whole, or begins it.
+    /// Goes on with a journal, or begins it.
     pub(super) fn start(
         place: Place,
         number: u64,
-        whole: Option<usize>,
+        open: Option<Open>,
         now: Instant,
     ) -> Result<Self, StateError> {
         let path = place.file(number);
         let failed = |error| StateError::Io { path: path.clone(), error };
-        let (file, length) = match whole {
-            Some(whole) => (place.open(number, whole as u64).map_err(failed)?, whole as u64),
+        let (file, length) = match &open {
+            Some(Open { whole, .. }) => (place.open(number, *whole as u64).map_err(failed)?, *whole as u64),
             None => {
                 let begun = place.begin(number, now, None).map_err(failed)?;
                 place.sync_folder().map_err(failed)?;
@@ -105,6 +105,13 @@ impl Journal {
         // How much of the file is snapshot is not worth knowing: a tail of this length is read in no time.
         let tail_until = length + place.tail;
         let mut writer = Writer { place, number, file, length, is_dirty: false, tail_until };
+        if let Some(line) = open.map(|open| open.line).filter(|line| !line.is_empty())
+            && writer.append(&line).is_err()
+        {
+            // A disk that is full can still be read.
+            let mut inner = queue.lock();
+            (inner.lines, inner.accepted) = (line, 1);
+        }
         let of_thread = Arc::clone(&queue);
         let run = move || writer.run(&of_thread);
         let thread = thread::Builder::new().name("journal".to_owned()).spawn(run).map_err(failed)?;
