@@ -5,13 +5,12 @@ use std::time::Duration;
 
 use axum::Router;
 use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
-use hyper_util::service::TowerToHyperService;
+use hyper_util::rt::TokioTimer;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 use tokio::task::JoinSet;
 
+use crate::conversation::{Host, hold};
 use crate::patience::Patient;
 use crate::{Limits, Tls};
 
@@ -29,10 +28,11 @@ pub(crate) async fn serve(
     tls: Option<Tls>,
     mut stop: oneshot::Receiver<()>,
 ) {
-    let mut builder = http1::Builder::new();
-    builder.timer(TokioTimer::new()).header_read_timeout(limits.head_time).max_buf_size(MAX_BUFFER);
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(limits.head_time).max_buf_size(MAX_BUFFER);
+    let host = Arc::new(Host { http, router });
     let slots = Arc::new(Semaphore::new(limits.connections));
-    let graceful = GracefulShutdown::new();
+    let (stopping, stopped) = watch::channel(false);
     let mut connections = JoinSet::new();
     loop {
         let (slot, stream) = tokio::select! {
@@ -41,33 +41,27 @@ pub(crate) async fn serve(
         };
         // Answers are small and awaited: none should wait for the next packet.
         let _ = stream.set_nodelay(true);
-        let stream = Patient::new(stream, limits.write_time);
-        let service = TowerToHyperService::new(router.clone());
-        // A client that goes away is no event: agents crash by closing their sockets.
+        let stream = Patient::new(stream, limits.write_time, slot);
+        let (host, stopped) = (Arc::clone(&host), stopped.clone());
         match &tls {
-            None => {
-                let connection = graceful.watch(builder.serve_connection(TokioIo::new(stream), service));
-                connections.spawn(async move {
-                    let _ = connection.await;
-                    drop(slot);
-                });
-            }
+            None => connections.spawn(hold(host, stream, stopped)),
             Some(tls) => {
-                let (builder, watcher, accepted) = (builder.clone(), graceful.watcher(), tls.accept(stream));
+                let accepted = tls.accept(stream);
                 connections.spawn(async move {
                     // Whoever does not say what TLS begins with has as long as for a head.
                     if let Ok(Ok(stream)) = clock::wall::timeout(limits.head_time, accepted).await {
-                        let _ = watcher.watch(builder.serve_connection(TokioIo::new(stream), service)).await;
+                        Box::pin(hold(host, stream, stopped)).await;
                     }
-                    drop(slot);
-                });
+                })
             }
-        }
+        };
         while connections.try_join_next().is_some() {}
     }
     drop(listener);
+    stopping.send_replace(true);
     // Whoever is not done by then is cut off with the set of connections.
-    let _ = clock::wall::timeout(limits.stop_time, graceful.shutdown()).await;
+    let ended = async { while connections.join_next().await.is_some() {} };
+    let _ = clock::wall::timeout(limits.stop_time, ended).await;
 }
 
 /// The next connection, once there is room for it.

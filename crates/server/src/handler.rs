@@ -20,6 +20,7 @@ use model::event::ScalerRow;
 use model::fault::service::KEDA_USER_AGENT;
 use model::fault::{self, Shown};
 use model::{Fact, Instant, Millis};
+use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use crate::control_faults;
@@ -27,8 +28,9 @@ use crate::decoding::{self, Work};
 use crate::discovery::locations::{self, Location};
 use crate::discovery::versions;
 use crate::faults::{self, Effect, Instead};
+use crate::held;
 use crate::journal::NotKept;
-use crate::organization::{Called, Encoded, ScalerRead, Shared};
+use crate::organization::{Called, Encoded, Polled, ScalerRead, Shared};
 use crate::packages::{self, PackageQuery};
 use crate::query::{self, Query};
 use crate::responses;
@@ -44,10 +46,11 @@ const MAX_CALLER: usize = 100;
 /// How long a refused request's body is waited for.
 const UNREAD_TIME: Duration = Duration::from_secs(1);
 
-/// Answers any request that is below an organisation, or below nothing.
+/// Answers any request that is below an organisation, or below nothing. A poll that is held is answered with
+/// a promise.
 pub(crate) async fn answer(State(hub): State<Arc<Hub>>, request: Request) -> Response {
     let version = version(&request);
-    let mut response = answer_any(hub, request).await;
+    let mut response = answer_any(hub, request, version).await;
     version.tell(&mut response);
     response
 }
@@ -63,7 +66,7 @@ fn location(path: &str) -> Option<&'static Location> {
     locations::of_path(query::segments(path).get(1..)?)
 }
 
-async fn answer_any(hub: Arc<Hub>, request: Request) -> Response {
+async fn answer_any(hub: Arc<Hub>, request: Request, version: versions::Answered) -> Response {
     let segments = query::segments(request.uri().path());
     if let (&Method::POST, Some(host)) = (request.method(), oauth::host(&segments)) {
         let host = host.and_then(|host| host.parse().ok());
@@ -80,20 +83,21 @@ async fn answer_any(hub: Arc<Hub>, request: Request) -> Response {
         return responses::refusal(&Refusal::NothingHere(format!("/{first}")));
     };
     let route = routes::find(request.method(), rest);
-    // A poll waits for most of a minute: nothing is kept until then that is not needed.
-    drop(segments);
     let known = route.as_ref().ok().and_then(Option::as_ref);
     let asked = Asked::new(&organization, &request, known);
     if let Some(effect) = effect(&organization, &request, known, &asked) {
         let response = Box::pin(answer_otherwise(&hub, &organization, request, route, asked, effect)).await;
         return kept(&organization, response).await;
     }
-    let mut answered = answer_organization(&hub, &organization, request, route, &asked).await;
-    answered.response = kept(&organization, answered.response).await;
-    if !answered.told {
-        asked.record(&organization, answered.response.status().as_u16(), Vec::new());
+    match answer_organization(&hub, &organization, request, route, &asked).await {
+        Begun::Answered(answered) => asked.answered(&organization, answered).await,
+        Begun::Held(mut poll) => held::promise(async move {
+            let answered = poll.answer(&organization, &asked).await;
+            let mut response = asked.answered(&organization, answered).await;
+            version.tell(&mut response);
+            response
+        }),
     }
-    answered.response
 }
 
 /// What faults make of a request. Ours never fail.
@@ -171,7 +175,8 @@ async fn answer_otherwise(
         Some(broken @ (Instead::Malformed | Instead::Truncated)) => {
             // The rows are there, but nobody can read them.
             let unread = Asked { scaler_read: None, key: None, ..asked.clone() };
-            let answered = answer_organization(hub, organization, request, route, &unread).await;
+            let begun = answer_organization(hub, organization, request, route, &unread).await;
+            let answered = begun.answer(organization, &unread).await;
             breaks_off = matches!(broken, Instead::Truncated);
             if breaks_off {
                 faults::truncated(answered.response).await
@@ -181,7 +186,8 @@ async fn answer_otherwise(
         }
         Some(Instead::Reordered) => {
             asked.reversed = true;
-            let answered = answer_organization(hub, organization, request, route, &asked).await;
+            let begun = answer_organization(hub, organization, request, route, &asked).await;
+            let answered = begun.answer(organization, &asked).await;
             // Job requests are the other way round by the service itself, before `$top` cuts them off.
             let response = if answered.told || asked.is_list_of_jobs {
                 answered.response
@@ -194,7 +200,8 @@ async fn answer_otherwise(
             response
         }
         None => {
-            let answered = answer_organization(hub, organization, request, route, &asked).await;
+            let begun = answer_organization(hub, organization, request, route, &asked).await;
+            let answered = begun.answer(organization, &asked).await;
             if answered.told {
                 return tell(answered.response);
             }
@@ -207,17 +214,13 @@ async fn answer_otherwise(
 }
 
 /// A request that waits. Whoever gives it up is told to have got no answer.
-pub(crate) struct Waiting<'a> {
+struct Waiting<'a> {
     organization: &'a Shared,
     asked: Option<Asked>,
 }
 
-impl<'a> Waiting<'a> {
-    pub(crate) fn new(organization: &'a Shared, asked: Asked) -> Self {
-        Self { organization, asked: Some(asked) }
-    }
-
-    pub(crate) fn over(mut self) -> Asked {
+impl Waiting<'_> {
+    fn over(mut self) -> Asked {
         self.asked.take().expect("only this takes it")
     }
 }
@@ -242,13 +245,48 @@ impl From<Response> for Answered {
     }
 }
 
+/// What a request comes to at first.
+enum Begun {
+    Answered(Answered),
+    Held(HeldPoll),
+}
+
+impl<T: Into<Answered>> From<T> for Begun {
+    fn from(answered: T) -> Self {
+        Self::Answered(answered.into())
+    }
+}
+
+impl Begun {
+    /// What it comes to in the end.
+    async fn answer(self, organization: &Shared, asked: &Asked) -> Answered {
+        match self {
+            Self::Answered(answered) => answered,
+            Self::Held(mut poll) => poll.answer(organization, asked).await,
+        }
+    }
+}
+
+/// A poll that waits for its answer.
+struct HeldPoll {
+    answer: oneshot::Receiver<Polled>,
+    form: Form,
+}
+
+impl HeldPoll {
+    async fn answer(&mut self, organization: &Shared, asked: &Asked) -> Answered {
+        let polled = (&mut self.answer).await.unwrap_or_else(|_| gone(organization).into());
+        self.form.answered(organization, asked, polled)
+    }
+}
+
 async fn answer_organization(
     hub: &Hub,
     organization: &Shared,
     request: Request,
     route: Result<Option<Route>, Refusal>,
     asked: &Asked,
-) -> Answered {
+) -> Begun {
     let origin = origin(hub, request.headers());
     let token = presented_token(request.headers());
     let now = organization.now();
@@ -269,7 +307,6 @@ async fn answer_organization(
     if caller != Caller::Owner && is_control(request.uri().path()) {
         return responses::refusal(&Refusal::AccessDenied).into();
     }
-    // Boxed, so that a poll that is held does not keep the room that this needs.
     let rule = organization.look(|service| service.settings().switches.api_versions);
     match Box::pin(understand(request, route, rule, &hub.limits)).await {
         Ok(Work::Call(mut call)) => {
@@ -281,7 +318,7 @@ async fn answer_organization(
             if let (true, Call::ListJobRequests { query, .. }) = (asked.reversed, &mut call) {
                 query.reversed = true;
             }
-            call_service(organization, caller, call, asked, shown).await
+            call_service(organization, caller, call, asked, shown)
         }
         Ok(Work::Faults(_)) if caller != Caller::Owner => responses::refusal(&Refusal::AccessDenied).into(),
         Ok(work) => answer_locally(hub, organization, caller, &work, &origin).into(),
@@ -346,13 +383,7 @@ pub(crate) async fn read_body(body: Body, limits: &Limits) -> Result<Bytes, Refu
     }
 }
 
-async fn call_service(
-    organization: &Shared,
-    caller: Caller,
-    call: Call,
-    asked: &Asked,
-    shown: Shown,
-) -> Answered {
+fn call_service(organization: &Shared, caller: Caller, call: Call, asked: &Asked, shown: Shown) -> Begun {
     let permitted = match caller {
         Caller::Owner => Ok(()),
         _ => organization.look(|service| service.permit(caller, &call)),
@@ -360,32 +391,62 @@ async fn call_service(
     if let Err(refusal) = permitted {
         return responses::refusal(&refusal).into();
     }
-    let seal = Seal::of(&call);
-    let is_json = !matches!(&call, Call::Plan { call, .. } if matches!(**call, PlanCall::ReadAttachment(_)));
-    let polls = match &call {
-        Call::Poll { session, after, .. } => Some((*session, *after)),
-        _ => None,
-    };
+    let form = Form::of(&call, shown);
     if let Some(again) = before_call(organization, &call, asked, shown) {
-        return responses::encoded(seal.done(organization, again)).into();
+        return responses::encoded(form.seal.done(organization, again)).into();
     }
-    let is_text = decoding::builds::is_text(&call);
-    let answered = match organization.call(call, asked.scaler_read) {
-        Called::Answered(answered) => answered,
-        Called::Held(held) => held.await.unwrap_or_else(|_| gone(organization).into()),
-    };
-    let mut answer = answered.answer;
-    if let (Some((session, _)), Some(message)) = (polls, answered.message)
-        && is_lost(organization, asked, shown, session, message)
-    {
-        answer = Encoded { status: NO_MESSAGE, ..Encoded::default() };
+    match organization.call(call, asked.scaler_read) {
+        Called::Answered(polled) => form.answered(organization, asked, polled).into(),
+        Called::Held(answer) => Begun::Held(HeldPoll { answer, form }),
     }
-    let response = match is_json {
-        _ if is_text => responses::text(answer),
-        true => responses::encoded(seal.done(organization, answer)),
-        false => responses::bytes(answer),
-    };
-    Answered { response, told: asked.scaler_read.is_some() }
+}
+
+/// What becomes of a call's answer on its way to the client.
+struct Form {
+    seal: Seal,
+    content: Content,
+    /// The session of a poll.
+    session: Option<Uuid>,
+    /// What the caller showed.
+    shown: Shown,
+}
+
+/// What an answer is.
+enum Content {
+    Json,
+    Text,
+    Bytes,
+}
+
+impl Form {
+    fn of(call: &Call, shown: Shown) -> Self {
+        let is_bytes = |call: &PlanCall| matches!(call, PlanCall::ReadAttachment(_));
+        let content = match call {
+            _ if decoding::builds::is_text(call) => Content::Text,
+            Call::Plan { call, .. } if is_bytes(call) => Content::Bytes,
+            _ => Content::Json,
+        };
+        let session = match call {
+            Call::Poll { session, .. } => Some(*session),
+            _ => None,
+        };
+        Self { seal: Seal::of(call), content, session, shown }
+    }
+
+    fn answered(&self, organization: &Shared, asked: &Asked, polled: Polled) -> Answered {
+        let mut answer = polled.answer;
+        if let (Some(session), Some(message)) = (self.session, polled.message)
+            && is_lost(organization, asked, self.shown, session, message)
+        {
+            answer = Encoded { status: NO_MESSAGE, ..Encoded::default() };
+        }
+        let response = match self.content {
+            Content::Text => responses::text(answer),
+            Content::Json => responses::encoded(self.seal.done(organization, answer)),
+            Content::Bytes => responses::bytes(answer),
+        };
+        Answered { response, told: asked.scaler_read.is_some() }
+    }
 }
 
 /// The status of a poll without a message.
@@ -399,9 +460,7 @@ fn before_call(organization: &Shared, call: &Call, asked: &Asked, shown: Shown) 
     }
     match call {
         Call::Poll { session, after, .. } => {
-            let can_come =
-                |message: &Message| organization.look(|service| service.can_come_again(*session, message));
-            let message = faults.on.again(*session, *after, can_come)?;
+            let message = faults.on.again(*session, *after)?;
             drop(faults);
             return Some(organization.message(message));
         }
@@ -499,7 +558,7 @@ fn presented_token(headers: &HeaderMap) -> Option<Secret> {
 
 /// What the log gets to know of a request.
 #[derive(Clone)]
-pub(crate) struct Asked {
+struct Asked {
     arrival: Instant,
     method: Method,
     route: Cow<'static, str>,
@@ -540,29 +599,23 @@ impl Asked {
         }
     }
 
-    /// A request for a token, which no organisation may be found for.
-    pub(crate) fn of_token(arrival: Instant, request: &Request) -> Self {
-        let caller = request.headers().get(USER_AGENT).and_then(|caller| caller.to_str().ok());
-        Self {
-            arrival,
-            method: request.method().clone(),
-            route: Cow::Borrowed(oauth::ROUTE),
-            caller: caller.map(|caller| caller.chars().take(MAX_CALLER).collect()),
-            scaler_read: None,
-            key: None,
-            is_list_of_jobs: false,
-            reversed: false,
-        }
-    }
-
     /// The request, as faults tell requests apart.
     fn hit(&self, route: Option<fault::Route>, credential: Shown) -> azure_devops::faults::Asked {
         let caller = faults::called_by(self.caller.as_deref(), credential);
         azure_devops::faults::Asked { at: self.arrival, route, caller, credential }
     }
 
+    /// The response, once it may be told, and the log knows of it.
+    async fn answered(self, organization: &Shared, answered: Answered) -> Response {
+        let response = kept(organization, answered.response).await;
+        if !answered.told {
+            self.record(organization, response.status().as_u16(), Vec::new());
+        }
+        response
+    }
+
     /// KEDA's reads are told whatever came of them, other requests if they failed.
-    pub(crate) fn record(self, organization: &Shared, status: u16, rows: Vec<ScalerRow>) {
+    fn record(self, organization: &Shared, status: u16, rows: Vec<ScalerRow>) {
         let now = organization.now();
         if let Some(read) = self.scaler_read {
             organization.tell(read.fact(now, status, rows));

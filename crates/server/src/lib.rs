@@ -6,11 +6,11 @@
 //! a poll that is held waits outside the lock. One task an organisation wakes
 //! when the service has something to do by itself.
 //!
-//! Requests go through an axum router. Its connections are driven by hyper-util
+//! Requests go through an axum router. Its connections are driven by hyper
 //! instead of `axum::serve`: a thousand idle agents hold two polls each, for hours,
 //! so a connection must be small, and bounded in number and time, none of which
-//! `axum::serve` lets one say. The example `held_polls` measures some 20 kB a poll
-//! with its agent's records; 12 kB are a connection with hyper's least buffers.
+//! `axum::serve` lets one say. While a poll is held, hyper's buffers are given back
+//! (`conversation`); the example `held_polls` measures what is left.
 //!
 //! Left out: HTTP/2, and every route that neither KEDA, nor a start script,
 //! nor an agent needs; those answer 501.
@@ -18,12 +18,14 @@
 mod connections;
 mod control;
 mod control_faults;
+mod conversation;
 mod decoding;
 mod discovery;
 mod faults;
 #[doc(hidden)]
 pub mod fuzzing;
 mod handler;
+mod held;
 mod journal;
 mod limits;
 mod oauth;

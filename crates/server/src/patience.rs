@@ -9,6 +9,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::OwnedSemaphorePermit;
 
 /// A stream whose writes fail if nothing of them is taken in time.
 pub(crate) struct Patient<S> {
@@ -16,11 +17,13 @@ pub(crate) struct Patient<S> {
     limit: Duration,
     /// Since the other side takes nothing. Boxed: most connections are never slow.
     patience: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    /// The connection's place among those that are served at once, which is given back with it.
+    _slot: OwnedSemaphorePermit,
 }
 
 impl<S> Patient<S> {
-    pub(crate) fn new(stream: S, limit: Duration) -> Self {
-        Self { stream, limit, patience: None }
+    pub(crate) fn new(stream: S, limit: Duration, slot: OwnedSemaphorePermit) -> Self {
+        Self { stream, limit, patience: None, _slot: slot }
     }
 
     /// What a write comes to: pending only as long as there is patience.

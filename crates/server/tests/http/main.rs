@@ -6,6 +6,7 @@ mod client;
 mod discovery;
 mod fault_kinds;
 mod faults;
+mod held;
 mod keda;
 mod life;
 mod limits;
