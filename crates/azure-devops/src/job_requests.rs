@@ -158,11 +158,6 @@ impl JobRequest {
         }
     }
 
-    /// Whether this agent has it, or had it when it ended.
-    pub(crate) fn is_reserved_for(&self, agent: AgentId) -> bool {
-        self.reserved().is_some_and(|reserved| reserved.agent == agent)
-    }
-
     /// The reservation as the outside sees it.
     pub(crate) fn reserved(&self) -> Option<Reserved> {
         match self.state {
@@ -215,14 +210,13 @@ impl Service {
             (None, None) => usize::try_from(switches.completed_by_default).unwrap_or(usize::MAX),
         };
         let finished = known.finished.iter().rev().copied().filter(wanted).take(limit);
-        let mut rows: Vec<RequestId> =
-            known.unfinished.iter().copied().filter(wanted).chain(finished).collect();
-        if (switches.row_order == RowOrder::NewestFirst) != query.reversed {
+        let rows = known.unfinished.iter().copied().filter(wanted).chain(finished);
+        let (rows, next) = if (switches.row_order == RowOrder::NewestFirst) != query.reversed {
+            let mut rows: Vec<RequestId> = rows.collect();
             rows.sort_unstable_by(|one, other| other.cmp(one));
-        }
-        let next = match query.top {
-            Some(top) => cut_page(&mut rows, query.from, top)?,
-            None => None,
+            page(rows.into_iter(), query)?
+        } else {
+            page(rows, query)?
         };
         let matched_agents = query.top.is_none();
         Ok(Answer::JobRequests(JobRequestList { rows, matched_agents, next }))
@@ -552,22 +546,22 @@ impl Service {
     }
 }
 
-/// Leaves the page that begins with a row, and says with which row the next one begins. A page has at
-/// least one row, so that whoever asks for page after page comes to an end.
-fn cut_page(
-    rows: &mut Vec<RequestId>,
-    from: Option<RequestId>,
-    top: u32,
-) -> Result<Option<RequestId>, Refusal> {
-    if let Some(from) = from {
-        let begin = rows.iter().position(|row| *row == from);
-        let begin = begin.ok_or(Refusal::BadContinuation(from.0))?;
-        rows.drain(..begin);
+/// The page that begins with a row, and with which row the next one begins; without `$top` all rows. A page has at
+/// least one row, so that whoever asks for page after page comes to an end. No more rows are looked at than it has:
+/// of the finished ones, ten thousand are kept.
+fn page(
+    rows: impl Iterator<Item = RequestId>,
+    query: &JobRequestQuery,
+) -> Result<(Vec<RequestId>, Option<RequestId>), Refusal> {
+    let Some(top) = query.top else { return Ok((rows.collect(), None)) };
+    let mut rows = rows.peekable();
+    if let Some(from) = query.from {
+        while rows.next_if(|row| *row != from).is_some() {}
+        rows.peek().ok_or(Refusal::BadContinuation(from.0))?;
     }
     let size = usize::try_from(top).unwrap_or(usize::MAX).min(MAX_ROWS_WITH_TOP);
-    let next = rows.get(size).copied().filter(|_| size > 0);
-    rows.truncate(size);
-    Ok(next)
+    let page = rows.by_ref().take(size).collect();
+    Ok((page, rows.next().filter(|_| size > 0)))
 }
 
 fn is_wanted(job: &JobRequest, query: &JobRequestQuery, scope: impl Fn(BuildId) -> Option<Uuid>) -> bool {
