@@ -11,6 +11,8 @@ use model::problem::Problem;
 use model::scenario::Substitute;
 use model::{Scenario, load};
 
+use crate::settings::{self, Change};
+
 /// The largest file that is read: a megabyte is a large manifest already.
 const LARGEST_FILE: u64 = 4 << 20;
 
@@ -53,6 +55,16 @@ pub enum CaseError {
         /// All of them.
         problems: Vec<Problem>,
     },
+    /// The manifests are good as they are, and not with these settings.
+    #[error("{file} does not go with {settings}: {because}")]
+    Settings {
+        /// The scenario.
+        file: String,
+        /// The settings.
+        settings: String,
+        /// Why not.
+        because: String,
+    },
 }
 
 /// Reads a scenario and its manifests and checks that they fit each other.
@@ -61,6 +73,18 @@ pub enum CaseError {
 /// [`CaseError::Mistakes`] with every mistake of every file; [`CaseError::Unreadable`] for a file
 /// that is not there.
 pub fn prepare(path: &Path, overrides: &Overrides) -> Result<Prepared, CaseError> {
+    prepare_changed(path, overrides, &[])
+}
+
+/// The same with other settings than the manifests have.
+///
+/// # Errors
+/// As [`prepare`], and [`CaseError::Settings`] if they do not fit.
+pub fn prepare_changed(
+    path: &Path,
+    overrides: &Overrides,
+    changes: &[Change],
+) -> Result<Prepared, CaseError> {
     let file = path.display().to_string();
     let bytes = read(path)?;
     let text = load::text(&file, &bytes).map_err(one)?;
@@ -76,10 +100,26 @@ pub fn prepare(path: &Path, overrides: &Overrides) -> Result<Prepared, CaseError
         scenario.substitute.clear();
     }
     scenario.substitute.extend(overrides.substitute.clone());
-    let manifests = read_manifests(&paths)?;
-    let documents: Vec<Document> = manifests.iter().flat_map(|(_, documents)| documents.clone()).collect();
-    let targets = manifest::check(scenario, &loaded.places, &documents).map_err(mistakes)?;
+    let mut manifests = read_manifests(&paths)?;
+    let check = |manifests: &[(String, Vec<Document>)]| {
+        let documents: Vec<Document> = manifests.iter().flat_map(|(_, all)| all.clone()).collect();
+        manifest::check(scenario, &loaded.places, &documents)
+    };
+    let mut targets = check(&manifests).map_err(mistakes)?;
+    if !changes.is_empty() {
+        targets = settings::apply(&mut manifests, changes)
+            .and_then(|()| check(&manifests).map_err(|problems| in_words(&problems)))
+            .map_err(|because| CaseError::Settings {
+                file: file.clone(),
+                settings: settings::in_words(changes),
+                because,
+            })?;
+    }
     Ok(Prepared { file, scenario: loaded.scenario, manifests, targets })
+}
+
+fn in_words(problems: &[Problem]) -> String {
+    problems.iter().map(|problem| problem.message.as_str()).collect::<Vec<_>>().join("; ")
 }
 
 fn read_manifests(paths: &[PathBuf]) -> Result<Vec<(String, Vec<Document>)>, CaseError> {

@@ -14,6 +14,7 @@ pub mod filled;
 pub mod plan;
 pub mod recorder;
 pub mod run;
+pub mod settings;
 pub mod sim;
 pub mod state;
 

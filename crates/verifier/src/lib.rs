@@ -6,7 +6,8 @@
 //! what produced the log: an oracle that does agrees with its bugs.
 //!
 //! [`explain()`] tells from the same history why replicas were what they were, and
-//! [`diff()`] holds two logs of one scenario side by side.
+//! [`diff()`] holds two logs of one scenario side by side. [`latency`] is how long jobs
+//! took over many runs, and [`compare()`] tells whether that got slower.
 //!
 //! Reading order: [`report`] (what comes out), `history` (what the log says),
 //! `bounds` (what the documentation allows), `rules` (one file a noun), `verdict`.
@@ -15,6 +16,7 @@
 
 mod aggregate;
 mod bounds;
+pub mod compare;
 mod count;
 pub mod diff;
 mod disturbances;
@@ -22,6 +24,7 @@ pub mod explain;
 mod held_up;
 mod history;
 mod hpa;
+pub mod latency;
 mod log;
 mod measure;
 pub mod measurements;
@@ -44,6 +47,7 @@ mod testing;
 mod whole_runs;
 
 pub use aggregate::{Aggregate, RuleShare, aggregate};
+pub use compare::compare;
 pub use diff::{Difference, Likeness, diff, diff_within};
 pub use explain::{Explanation, explain};
 pub use log::{LogError, read_log};
@@ -58,4 +62,12 @@ pub fn verify(events: impl IntoIterator<Item = Event>) -> Report {
     let history = history::History::of(events);
     let judged = rules::judge(&history);
     verdict::report(&history, judged)
+}
+
+/// Judges a run by its log, and tells how long each stage took for each of its jobs.
+#[must_use]
+pub fn verify_with_times(events: impl IntoIterator<Item = Event>) -> (Report, Vec<latency::StageTimes>) {
+    let history = history::History::of(events);
+    let judged = rules::judge(&history);
+    (verdict::report(&history, judged), stages::times(&history))
 }

@@ -6,6 +6,7 @@ use model::{Instant, Millis};
 use crate::bounds::{Bounds, creating, first_read_of, slack};
 use crate::history::{History, Pod};
 use crate::hpa::Hpa;
+use crate::latency::{StageName, StageTimes};
 use crate::measure::{WATCH_SKEW, last_raise};
 use crate::measurements::{Distribution, Stage};
 use crate::rules::peak;
@@ -15,6 +16,9 @@ use crate::words::{counted, span};
 const SCHEDULING: Millis = Millis::seconds(1);
 /// Delivery of a message to an agent that waits for it.
 const DISPATCH: Millis = Millis::seconds(1);
+/// The longest pause of an agent after a poll that brought nothing: a random 5 to 15 s (microsoft/azure-pipelines-agent,
+/// src/Agent.Listener/MessageListener.cs, `GetNextMessageAsync`). One that has just come is in its first poll.
+const EMPTY_POLL_PAUSE: Millis = Millis::seconds(15);
 
 /// One job's way. What is not known, or does not apply to an agent that was there before, is none.
 #[derive(Debug, Default)]
@@ -32,50 +36,58 @@ struct Way {
 
 /// The stages, measured and with their budgets.
 pub(crate) fn stages(history: &History) -> Vec<Stage> {
+    // How long all jobs waited is told by itself.
+    let stages = times(history).into_iter().filter(|times| times.stage != StageName::Whole);
+    stages
+        .map(|times| Stage {
+            stage: times.stage.between().to_owned(),
+            took: Distribution::of(times.took_ms),
+            budget_ms: times.budget_ms,
+            budget_because: times.budget_because,
+        })
+        .collect()
+}
+
+/// How long each stage took for each job that went through it, and its budget; nothing if no job was received.
+pub(crate) fn times(history: &History) -> Vec<StageTimes> {
     let ways = ways(history);
     if ways.is_empty() {
         return Vec::new();
     }
-    let budget = Budget::of(history);
-    let between = |from: fn(&Way) -> Option<Instant>, to: fn(&Way) -> Option<Instant>| {
-        let spans = ways.iter().filter_map(|way| Some(to(way)?.since(from(way)?).0));
-        Distribution::of(spans.collect())
+    let waiting = ways.iter().any(|way| way.registered.is_none());
+    let budget = Budget::of(history, waiting);
+    let of = |stage: StageName| {
+        let (budget_ms, budget_because) = budget.of_stage(stage);
+        StageTimes {
+            stage,
+            took_ms: ways.iter().filter_map(|way| Some(way.took(stage)?.0)).collect(),
+            budget_ms: budget_ms.map(|budget| budget.0),
+            budget_because,
+        }
     };
-    let fresh = |way: &Way| way.registered.map(|_| way.assigned);
-    let stage = |name: &str, took, (budget_ms, budget_because): (Option<Millis>, String)| Stage {
-        stage: name.to_owned(),
-        took,
-        budget_ms: budget_ms.map(|budget| budget.0),
-        budget_because,
-    };
-    vec![
-        stage("queued → seen by KEDA", between(|way| Some(way.queued), |way| way.seen), budget.seen()),
-        stage("seen → replicas raised", between(|way| way.seen, |way| way.raised), budget.raised()),
-        stage("raised → pod created", between(|way| way.raised, |way| way.created), budget.created()),
-        stage("pod created → scheduled", between(|way| way.created, |way| way.scheduled), budget.scheduled()),
-        stage("scheduled → running", between(|way| way.scheduled, |way| way.running), budget.running()),
-        stage(
-            "running → agent registered",
-            between(|way| way.running, |way| way.registered),
-            budget.registered(),
-        ),
-        stage("registered → job assigned", between(|way| way.registered, fresh), budget.assigned()),
-        stage(
-            "assigned → received",
-            between(|way| Some(way.assigned), |way| Some(way.received)),
-            Budget::received(),
-        ),
-        stage(
-            "queued → received, new pod",
-            between(|way| way.registered.map(|_| way.queued), |way| Some(way.received)),
-            budget.all(),
-        ),
-        stage(
-            "queued → received, agent was there",
-            between(|way| Some(way.queued).filter(|_| way.registered.is_none()), |way| Some(way.received)),
-            (None, "depends on when an agent is free".to_owned()),
-        ),
-    ]
+    StageName::ALL.into_iter().map(of).collect()
+}
+
+impl Way {
+    /// How long a stage took, if the job went through it.
+    fn took(&self, stage: StageName) -> Option<Millis> {
+        let fresh = self.registered.is_some();
+        let (queued, received) = (Some(self.queued), Some(self.received));
+        let (from, to) = match stage {
+            StageName::Seen => (queued, self.seen),
+            StageName::Raised => (self.seen, self.raised),
+            StageName::Created => (self.raised, self.created),
+            StageName::Scheduled => (self.created, self.scheduled),
+            StageName::Running => (self.scheduled, self.running),
+            StageName::Registered => (self.running, self.registered),
+            StageName::Assigned => (self.registered, Some(self.assigned)),
+            StageName::Received => (Some(self.assigned), received),
+            StageName::NewPod => (queued.filter(|_| fresh), received),
+            StageName::AgentThere => (queued.filter(|_| !fresh), received),
+            StageName::Whole => (queued, received),
+        };
+        Some(to?.since(from?))
+    }
 }
 
 fn ways(history: &History) -> Vec<Way> {
@@ -120,6 +132,8 @@ struct Budget<'a> {
     jobs: bool,
     steps: u32,
     peak: u32,
+    /// Whether agents were there before their jobs.
+    waiting: bool,
     /// From a change in the API to the controller that acts on it, and to the watch that tells of it.
     controller: Millis,
 }
@@ -127,7 +141,7 @@ struct Budget<'a> {
 type Line = (Option<Millis>, String);
 
 impl<'a> Budget<'a> {
-    fn of(history: &'a History) -> Self {
+    fn of(history: &'a History, waiting: bool) -> Self {
         // With several objects the budget is that of the first; the measured times are of all.
         let target = history.targets.values().next();
         let peak = peak(history).map_or(0, |(replicas, _)| replicas);
@@ -136,7 +150,32 @@ impl<'a> Budget<'a> {
         let steps =
             target.map_or(0, |target| Hpa::of(target.scale.behavior.as_ref()).growth_steps(min, peak));
         let bounds = target.map(|target| Bounds::of(history, &target.scale));
-        Self { history, bounds, polled: jobs || min == 0, jobs, steps, peak, controller: slack(history) }
+        Self {
+            history,
+            bounds,
+            polled: jobs || min == 0,
+            jobs,
+            steps,
+            peak,
+            waiting,
+            controller: slack(history),
+        }
+    }
+
+    fn of_stage(&self, stage: StageName) -> Line {
+        match stage {
+            StageName::Seen => self.seen(),
+            StageName::Raised => self.raised(),
+            StageName::Created => self.created(),
+            StageName::Scheduled => self.scheduled(),
+            StageName::Running => self.running(),
+            StageName::Registered => self.registered(),
+            StageName::Assigned => self.assigned(),
+            StageName::Received => self.received(),
+            StageName::NewPod => self.all(),
+            StageName::AgentThere => (None, "depends on when an agent is free".to_owned()),
+            StageName::Whole => (None, "that of its new pod, if it had one".to_owned()),
+        }
     }
 
     fn seen(&self) -> Line {
@@ -196,8 +235,13 @@ impl<'a> Budget<'a> {
         })
     }
 
-    fn received() -> Line {
-        (Some(DISPATCH), "an answer to the agent's long poll".to_owned())
+    fn received(&self) -> Line {
+        if self.waiting {
+            let because = format!("long poll, {} between two", span(EMPTY_POLL_PAUSE));
+            (Some(DISPATCH + EMPTY_POLL_PAUSE), because)
+        } else {
+            (Some(DISPATCH), "an answer to the agent's long poll".to_owned())
+        }
     }
 
     fn all(&self) -> Line {
@@ -215,7 +259,7 @@ impl<'a> Budget<'a> {
             self.running(),
             self.registered(),
             self.assigned(),
-            Self::received(),
+            (Some(DISPATCH), String::new()),
         ];
         let sum: Option<Millis> =
             lines.into_iter().try_fold(Millis::ZERO, |sum, (budget, _)| Some(sum + budget?));

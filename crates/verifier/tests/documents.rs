@@ -5,6 +5,8 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
+use verifier::compare::Comparison;
+use verifier::latency::Latency;
 use verifier::{Report, Severity, rules};
 
 fn is_current(path: &str, current: &str) {
@@ -24,6 +26,13 @@ fn the_schema_of_reports_is_current() {
     let schema = schemars::schema_for!(Report);
     let text = serde_json::to_string_pretty(&schema).expect("a schema") + "\n";
     is_current("schema/report.schema.json", &text);
+}
+
+#[test]
+fn the_schemas_of_latencies_and_their_comparison_are_current() {
+    let text = |schema| serde_json::to_string_pretty(&schema).expect("a schema") + "\n";
+    is_current("schema/latency.schema.json", &text(schemars::schema_for!(Latency)));
+    is_current("schema/comparison.schema.json", &text(schemars::schema_for!(Comparison)));
 }
 
 #[test]

@@ -1,8 +1,10 @@
 //! A report as text for a terminal: the verdict first, then what it rests on.
 
 mod chart;
+mod comparison;
 mod difference;
 mod explanation;
+mod latency;
 mod table;
 mod text;
 
