@@ -1,5 +1,7 @@
 //! The command line.
 
+mod bench;
+
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -9,6 +11,10 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use cluster::local::{DEFAULT_KEDA, DEFAULT_SPEED, MAXIMUM_SPEED, check_test, check_version};
 use model::Millis;
 use model::rules::{MOST_NODES, MOST_PODS_PER_NODE};
+
+pub(crate) use self::bench::{
+    BenchCommand, CompareArguments, LatencyArguments, REPEAT_REAL, REPEAT_SIMULATED, Sweep,
+};
 
 /// Proves a KEDA-scaled Azure DevOps agent pool before production.
 #[derive(Debug, Parser)]
@@ -85,6 +91,13 @@ pub(crate) enum Command {
     Explain(ExplainArguments),
     /// Line up two logs of the same scenario: the same steps, and how far apart in time?
     Diff(DiffArguments),
+    /// Measure, over many runs.
+    Bench {
+        #[command(subcommand)]
+        command: BenchCommand,
+    },
+    /// Hold two results of `bench latency` side by side: did it get slower, or is that noise?
+    Compare(CompareArguments),
     /// Hold the simulation against real KEDA: the same scenarios on both, decision by decision and step by step.
     Fidelity(FidelityArguments),
     /// Serve a fake Azure DevOps organisation.

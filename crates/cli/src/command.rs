@@ -2,9 +2,11 @@
 //! error, an exit code, and what Ctrl-C does.
 
 mod agent;
+mod bench;
 mod check;
 mod cluster;
 mod compare;
+mod compare_latency;
 mod fidelity;
 mod follow;
 mod package;
@@ -62,6 +64,8 @@ fn dispatch(command: Command, colour: Colour) -> Outcome {
         Command::Verify(arguments) => verify::verify(&arguments, colour),
         Command::Explain(arguments) => compare::explain(&arguments, colour),
         Command::Diff(arguments) => compare::diff(&arguments, colour),
+        Command::Bench { command } => block_on(bench::bench(command, colour)),
+        Command::Compare(arguments) => compare_latency::compare(&arguments, colour),
         Command::Fidelity(arguments) => block_on(fidelity::fidelity(arguments, colour)),
         Command::Serve(arguments) => block_on(serve::serve(arguments)),
         Command::Cluster { command } => block_on(cluster::cluster(command)),

@@ -10,6 +10,7 @@ use runner::batch::{Batch, DEFAULT_PARALLEL, Ended, Finished};
 use runner::case::{self, CaseError, Overrides, Prepared};
 use runner::run::REPORT;
 use serde::Serialize;
+use tokio::sync::watch;
 use verifier::Report;
 
 use super::package::package;
@@ -45,17 +46,23 @@ pub(crate) async fn run(arguments: RunArguments, colour: Colour) -> Outcome {
     no_two_alike(&batch.cases, &batch.keda)?;
     batch.check().map_err(Failure::usage)?;
     make_folder(&arguments.out)?;
-    let live = Live::new(batch.runs());
     let interrupted = interruption();
+    let ended = live(&batch, &interrupted).await;
+    let exit = report(&arguments, &ended, colour)?;
+    Ok(if *interrupted.borrow() { Exit::Interrupted } else { exit })
+}
+
+/// Runs the batch, and shows on a terminal how far it is.
+pub(super) async fn live(batch: &Batch, interrupted: &watch::Receiver<bool>) -> Ended {
+    let live = Live::new(batch.runs());
     let step = |step: Step<'_>| live.step(step);
     let progress = Progress::new(&step);
     let ended = tokio::select! {
-        ended = batch.run(&progress, &live, &interrupted) => ended,
+        ended = batch.run(&progress, &live, interrupted) => ended,
         () = live.draw() => unreachable!("it draws for ever"),
     };
     live.finish();
-    let exit = report(&arguments, &ended, colour)?;
-    Ok(if *interrupted.borrow() { Exit::Interrupted } else { exit })
+    ended
 }
 
 /// A flag that means nothing to a real cluster.
@@ -82,7 +89,7 @@ pub(super) fn prepare_files(scenarios: &[PathBuf], colour: Colour) -> Result<Vec
     prepare_with(scenarios, &Overrides::default(), colour)
 }
 
-fn prepare_with(
+pub(super) fn prepare_with(
     scenarios: &[PathBuf],
     overrides: &Overrides,
     colour: Colour,
@@ -129,7 +136,7 @@ fn scenario_files(named: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
 }
 
 /// `TEXT=WHAT`, split at the last `=`: a text may have one, what is filled in has none.
-fn substitutions(given: &[String]) -> Result<BTreeMap<String, Substitute>, Failure> {
+pub(super) fn substitutions(given: &[String]) -> Result<BTreeMap<String, Substitute>, Failure> {
     let parse = |given: &String| {
         let (text, what) = given.rsplit_once('=').unwrap_or((given, ""));
         let what = serde_json::from_value(what.into()).map_err(|_| {

@@ -200,7 +200,7 @@ impl Sweep<'_> {
             );
             write_log(&folder, &ended.events)?;
             let report = verifier::verify(ended.events);
-            write(&folder.join(REPORT), (to_json(&report)? + "\n").as_bytes())?;
+            write_report(&folder.join(REPORT), &report)?;
             return Ok(report);
         }
         let mut report = verifier::verify(ended.events);
@@ -230,7 +230,7 @@ pub(crate) fn failure(error: &TwinError) -> Failure {
 }
 
 /// A word as a shell reads it.
-fn quoted(word: &str) -> String {
+pub(super) fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,+@%".contains(c);
     if !word.is_empty() && word.chars().all(plain) {
         word.to_owned()
@@ -253,6 +253,11 @@ pub(crate) fn write_log(folder: &Path, events: &[Event]) -> Result<(), Failure> 
         text.push(b'\n');
     }
     write(&folder.join(LOG), &text)
+}
+
+/// A report beside its log.
+pub(super) fn write_report(path: &Path, report: &Report) -> Result<(), Failure> {
+    write(path, (to_json(report)? + "\n").as_bytes())
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
