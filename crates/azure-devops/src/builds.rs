@@ -5,9 +5,12 @@ mod blueprint;
 mod call;
 mod definition;
 mod details;
+mod draft;
 mod progress;
 mod queries;
+mod retry;
 mod scenario;
+mod told;
 mod words;
 
 use std::cell::OnceCell;
@@ -25,15 +28,18 @@ pub use self::call::{
     DefinitionRef, LogPart, TagChange,
 };
 pub use self::definition::{Condition, DEFAULT_STAGE, Definition, JOB_TIMEOUT, JobTemplate, Phase, Stage};
+pub use self::draft::{DEFAULT_DURATION, DefinitionDraft, PhaseDraft, QueueReference, REPOSITORY_KINDS};
 pub(crate) use self::progress::Standing;
 use self::progress::{JobPlace, Progress};
+pub(crate) use self::retry::Earlier;
+pub(crate) use self::told::Revision;
 pub use self::words::{BuildPriority, BuildReason, BuildStatus, results_named};
 
 use crate::call::Answer;
 use crate::demands::Demands;
 use crate::ids::{BuildId, DefinitionId, RequestId};
 use crate::job_requests::{JobRequest, State};
-use crate::limits::{MAX_COMPLETED_BUILDS, MAX_UNFINISHED_REQUESTS};
+use crate::limits::{MAX_COMPLETED_BUILDS, MAX_NAME, MAX_UNFINISHED_REQUESTS};
 use crate::pools::same_name;
 use crate::sequence::Sequence;
 use crate::{ParallelismTag, QueueTimeFailure, Refusal, Service};
@@ -51,8 +57,10 @@ pub(crate) struct Build {
     /// What it runs: its definition may have other jobs by now.
     pub(crate) what: Arc<Blueprint>,
     pub(crate) progress: Progress,
-    /// The ids of its job requests, by phase, as far as they were queued.
+    /// The ids of its job requests, by phase, as far as they were queued: the latest of each job.
     pub(crate) requests: Vec<Vec<RequestId>>,
+    /// Those of former attempts.
+    pub(crate) earlier: Vec<Earlier>,
     pub(crate) details: Box<BuildDetails>,
     /// Why it failed before any of its jobs was queued.
     pub(crate) failure: Option<String>,
@@ -79,7 +87,8 @@ impl Build {
 
     /// All its job requests.
     pub(crate) fn requests(&self) -> impl Iterator<Item = RequestId> {
-        self.requests.iter().flatten().copied()
+        let earlier = self.earlier.iter().map(|earlier| earlier.request);
+        self.requests.iter().flatten().copied().chain(earlier)
     }
 }
 
@@ -107,8 +116,16 @@ impl Builds {
 }
 
 impl Service {
+    /// How many jobs of builds that are not completed were not queued yet.
+    pub(crate) fn jobs_to_come(&self) -> usize {
+        self.builds.to_come
+    }
+
     pub(crate) fn queue_build(&mut self, mut draft: BuildDraft) -> Result<Answer, Refusal> {
         let definition = self.find_definition(draft.project.as_deref(), &draft.definition)?;
+        if definition.told.as_ref().is_some_and(|told| told.disabled) {
+            return Err(Refusal::DefinitionDisabled(definition.name.to_string()));
+        }
         let (id, what, name) = (definition.id, Arc::clone(&definition.what), Arc::clone(&definition.name));
         draft.details.priority.get_or_insert(definition.priority);
         let left_out = left_out(&what, &draft.details.stages_to_skip)?;
@@ -186,6 +203,7 @@ impl Service {
             cancelling: false,
             progress: Progress::default(),
             requests: vec![Vec::new(); what.phases.len()],
+            earlier: Vec::new(),
             what,
             details: Box::new(details),
             failure: None,
@@ -257,7 +275,14 @@ impl Service {
         }
         self.builds.to_come = self.builds.to_come.saturating_sub(1);
         if let Some(build) = self.builds.by_id.get_mut(&id) {
-            build.requests[phase_number].push(request);
+            match build.requests[phase_number].get_mut(job_number) {
+                Some(latest) => {
+                    let request = std::mem::replace(latest, request);
+                    let job_id = self.requests.get(&request).map(|job| job.job_id);
+                    build.earlier.push(Earlier { request, job_id, phase: phase_number, job: job_number });
+                }
+                None => build.requests[phase_number].push(request),
+            }
         }
         self.put_in_queue(request);
     }
@@ -279,6 +304,25 @@ impl Service {
         Ok(Answer::Build(id))
     }
 
+    /// Changes several builds, or none of them.
+    pub(crate) fn change_builds(
+        &mut self,
+        project: Option<&str>,
+        changes: Vec<(BuildId, BuildChange)>,
+    ) -> Result<Answer, Refusal> {
+        for (id, change) in &changes {
+            self.get_build(project, *id)?;
+            if change.number.as_ref().is_some_and(|number| number.len() > MAX_NAME) {
+                return Err(Refusal::Invalid(format!("A build's number has at most {MAX_NAME} bytes.")));
+            }
+        }
+        let ids = changes.iter().map(|(id, _)| *id).collect();
+        for (id, change) in changes {
+            self.change_build(project, id, change)?;
+        }
+        Ok(Answer::Builds(ids))
+    }
+
     pub(crate) fn cancel_stage(
         &mut self,
         project: Option<&str>,
@@ -290,6 +334,11 @@ impl Service {
         let place = place.ok_or_else(|| Refusal::Invalid(format!("The build has no stage {stage}.")))?;
         self.cancel_jobs(id, Some(place));
         Ok(Answer::Done)
+    }
+
+    /// Cancels what is left of a build.
+    pub(crate) fn cancel_build(&mut self, id: BuildId) {
+        self.cancel_jobs(id, None);
     }
 
     /// Cancels what is left of a build, or of one of its stages. A completed one stays as it is.
@@ -318,9 +367,14 @@ impl Service {
         if build.details.keep_forever {
             return Err(Refusal::Invalid(format!("The build {id} is kept forever: it cannot be deleted.")));
         }
+        self.remove_build(id);
+        Ok(Answer::Done)
+    }
+
+    /// Takes a completed build away.
+    fn remove_build(&mut self, id: BuildId) {
         self.builds.completed.retain(|completed| *completed != id);
         self.forget_build(id);
-        Ok(Answer::Done)
     }
 
     fn forget_build(&mut self, id: BuildId) {
@@ -373,7 +427,7 @@ impl Service {
         };
         let Some(result) = build.progress.result() else { return };
         build.finished = Some(now);
-        let never_queued = build.what.jobs.saturating_sub(build.progress.begun());
+        let never_queued = build.progress.to_come(&build.what.outline);
         self.builds.to_come = self.builds.to_come.saturating_sub(never_queued);
         self.keep_completed(id);
         self.tell(|| Fact::BuildCompleted { build: id.0, result });

@@ -3,6 +3,7 @@
 //! Rows of job requests are kept as bytes and spliced: KEDA and every agent
 //! read the same rows again and again, and they change only when a request does.
 
+mod build;
 mod builds;
 mod objects;
 mod pools;
@@ -207,6 +208,11 @@ impl Service {
                 };
                 write_envelope(wire::REFRESH_MESSAGE, text(&body), out);
             }
+            (MessageContent::Sent { session, .. }, _) => {
+                let text = self.sent_text(session, message.id);
+                let (kind, body) = text.map(|text| (&*text.kind, text.body.clone())).unwrap_or_default();
+                write_envelope(kind, body, out);
+            }
             (MessageContent::Job { .. } | MessageContent::Cancel { .. }, None) => {}
         }
     }
@@ -215,8 +221,12 @@ impl Service {
     fn job_message(&self, job: &JobRequest) -> JobMessage {
         let build = self.builds.get(job.build);
         let definition = build.and_then(|build| self.definitions.get(build.definition));
-        let project = definition.map(|definition| definition.project_id).unwrap_or_default();
+        let direct = self.direct.get(job.id);
+        let scope = direct.and_then(|direct| direct.scope);
+        let project = definition.map(|definition| definition.project_id).or(scope).unwrap_or_default();
         let named = |id: u64, name: &str| Named { links: BTreeMap::new(), id, name: name.to_owned() };
+        let told =
+            |told: Option<&(u64, String)>| told.map_or_else(|| named(0, ""), |(id, name)| named(*id, name));
         let token = job.secret().map(|token| token.expose().to_owned()).unwrap_or_default();
         JobMessage {
             message_type: wire::JOB_MESSAGE.to_owned(),
@@ -227,9 +237,14 @@ impl Service {
                 plan_id: job.plan,
                 plan_group: format!("Build:{project}:{}", job.build),
                 artifact_uri: build_uri(job.build),
-                definition: definition.map_or_else(|| named(0, ""), |known| named(known.id.0, &known.name)),
-                owner: build
-                    .map_or_else(|| named(0, ""), |build| named(build.id.0, &self.build_number(build))),
+                definition: match definition {
+                    Some(known) => named(known.id.0, &known.name),
+                    None => told(direct.and_then(|direct| direct.definition.as_ref())),
+                },
+                owner: match build {
+                    Some(build) => named(build.id.0, &self.build_number(build)),
+                    None => told(direct.and_then(|direct| direct.owner.as_ref())),
+                },
             },
             timeline: wire::Timeline { id: job.plan, change_id: 1, location: None },
             job_id: job.job_id,
@@ -342,7 +357,10 @@ impl Service {
         let mut out = Vec::with_capacity(ROW_CAPACITY);
         let build = self.builds.get(job.build);
         let definition = build.and_then(|build| self.definitions.get(build.definition));
-        let project = definition.map(|definition| definition.project_id).unwrap_or_default();
+        let direct = self.direct.get(job.id);
+        let scope = direct.and_then(|direct| direct.scope);
+        let project = definition.map(|definition| definition.project_id).or(scope).unwrap_or_default();
+        let told = |told: &(u64, String), resource: &str| self.told_reference(project, told, resource);
         let reserved = job.reserved();
         let (finish_time, result) = match job.state {
             crate::job_requests::State::Finished { at, result, .. } => (Some(self.date(at)), Some(result)),
@@ -368,16 +386,24 @@ impl Service {
                 service_owner: SERVICE_OWNER,
                 host_id: self.instance_id(),
                 scope_id: project,
-                plan_type: PLAN_TYPE,
+                plan_type: direct.and_then(|direct| direct.plan_type.as_deref()).unwrap_or(PLAN_TYPE),
                 plan_id: job.plan,
                 job_id: job.job_id,
                 demands: job.demands.texts().collect(),
                 reserved_agent: shown.as_ref().map(|agent| self.agent_object(agent)),
-                definition: definition.map(|known| self.definition_reference(known)),
-                owner: build.map(|build| self.owner_reference(build, definition)),
+                definition: match definition {
+                    Some(known) => Some(self.definition_reference(known)),
+                    None => direct.and_then(|it| Some(told(it.definition.as_ref()?, "Definitions"))),
+                },
+                owner: match build {
+                    Some(build) => Some(self.owner_reference(build, definition)),
+                    None => direct.and_then(|it| Some(told(it.owner.as_ref()?, "Builds"))),
+                },
                 data: JobData { parallelism_tag: job.tag.as_str(), is_scheduled_key: "False" },
                 pool_id: job.pool.0,
-                orchestration_id: self.orchestration_id(job, build),
+                orchestration_id: direct
+                    .and_then(|direct| direct.orchestration.clone())
+                    .unwrap_or_else(|| self.orchestration_id(job, build)),
                 priority: job.priority,
             },
         );
@@ -397,6 +423,21 @@ impl Service {
             format!("{}.{phase_name}.{leg}", job.plan)
         } else {
             format!("{}.{}.{phase_name}.{leg}", job.plan, stage.to_lowercase())
+        }
+    }
+
+    /// A definition or an owner that somebody told of a request that he queued directly.
+    fn told_reference(
+        &self,
+        project: Uuid,
+        (id, name): &(u64, String),
+        resource: &str,
+    ) -> LinkedReference<'static> {
+        let href = format!("{}/{project}/_apis/build/{resource}/{id}", self.settings.url);
+        LinkedReference {
+            links: Links { web: Link { href: href.clone() }, this: Link { href } },
+            id: *id,
+            name: name.clone().into(),
         }
     }
 

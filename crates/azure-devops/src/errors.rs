@@ -103,6 +103,17 @@ pub enum Refusal {
     /// No such definition.
     #[error("Definition {0} could not be found.")]
     DefinitionNameNotFound(String),
+    /// The project has a definition of that name (seen in public reports).
+    #[error("Build pipeline {name} already exists for project {project}")]
+    DefinitionExists {
+        /// The definition's name.
+        name: String,
+        /// The project's name.
+        project: String,
+    },
+    /// Somebody switched the definition off.
+    #[error("The build pipeline {0} is disabled: no builds of it can be queued.")]
+    DefinitionDisabled(String),
     /// No agent of the pool, in whatever state, could ever run one of the jobs.
     #[error("No agent found in pool {pool} which satisfies the specified demands: {demands}")]
     NoAgentSatisfies {
@@ -117,6 +128,12 @@ pub enum Refusal {
          that the project exists on the specified Azure DevOps Server."
     )]
     ProjectNotFound(String),
+    /// The name is taken.
+    #[error(
+        "TF200019: The following project already exists on the Azure DevOps Server: {0}. You cannot create a new \
+         project with the same name as an existing project. Provide a different name."
+    )]
+    ProjectExists(String),
     /// No such queue.
     #[error("No agent queue found with identifier {0}.")]
     QueueNotFound(QueueId),
@@ -197,6 +214,7 @@ impl Refusal {
             Self::InvalidClient(_)
             | Self::Invalid(_)
             | Self::NoAgentSatisfies { .. }
+            | Self::DefinitionDisabled(_)
             | Self::BadContinuation(_)
             | Self::VersionOutOfRange { .. }
             | Self::VersionInPreview(_)
@@ -225,6 +243,8 @@ impl Refusal {
             Self::PoolExists(_)
             | Self::PoolInUse { .. }
             | Self::QueueExists(_)
+            | Self::DefinitionExists { .. }
+            | Self::ProjectExists(_)
             | Self::AgentExists { .. }
             | Self::JobStillRunning { .. }
             | Self::SessionConflict { .. }
@@ -263,8 +283,11 @@ impl Refusal {
             Self::TaskDefinitionNotFound(_) => "TaskDefinitionNotFoundException",
             Self::BuildNotFound(_) | Self::NoBuildOf(_) => "BuildNotFoundException",
             Self::DefinitionNotFound(_) | Self::DefinitionNameNotFound(_) => "DefinitionNotFoundException",
+            Self::DefinitionExists { .. } => "DefinitionExistsException",
+            Self::DefinitionDisabled(_) => "DefinitionDisabledException",
             Self::NoAgentSatisfies { .. } => "BuildRequestValidationFailedException",
             Self::ProjectNotFound(_) => "ProjectDoesNotExistWithNameException",
+            Self::ProjectExists(_) => "ProjectAlreadyExistsException",
             Self::QueueNotFound(_) => "TaskAgentQueueNotFoundException",
             Self::QueueExists(_) => "TaskAgentQueueExistsException",
             Self::PoolInUse { .. } => "InvalidOperationException",

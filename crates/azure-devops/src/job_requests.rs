@@ -158,6 +158,11 @@ impl JobRequest {
         }
     }
 
+    /// Whether this agent has it, or had it when it ended.
+    pub(crate) fn is_reserved_for(&self, agent: AgentId) -> bool {
+        self.reserved().is_some_and(|reserved| reserved.agent == agent)
+    }
+
     /// The reservation as the outside sees it.
     pub(crate) fn reserved(&self) -> Option<Reserved> {
         match self.state {
@@ -197,9 +202,9 @@ impl Service {
         let switches = self.settings.switches;
         let known = self.pool(pool)?;
         let filtered = query.form() == RequestForm::Filtered;
-        let scope = |build: BuildId| {
-            let build = self.builds.get(build)?;
-            self.definitions.get(build.definition).map(|definition| definition.project_id)
+        let scope = |job: &JobRequest| match self.builds.get(job.build) {
+            Some(build) => self.definitions.get(build.definition).map(|definition| definition.project_id),
+            None => self.direct.get(job.id)?.scope,
         };
         let wanted = |id: &RequestId| {
             !filtered || self.requests.get(id).is_some_and(|job| is_wanted(job, query, scope))
@@ -534,6 +539,7 @@ impl Service {
             return;
         }
         let Some(oldest) = pool.finished.pop_front() else { return };
+        self.direct.forget(oldest);
         let Some(job) = self.requests.remove(&oldest) else { return };
         let agent = job.reserved().and_then(|reserved| self.agents.get_mut(&reserved.agent));
         let Some(agent) = agent else { return };
@@ -564,10 +570,10 @@ fn page(
     Ok((page, rows.next().filter(|_| size > 0)))
 }
 
-fn is_wanted(job: &JobRequest, query: &JobRequestQuery, scope: impl Fn(BuildId) -> Option<Uuid>) -> bool {
+fn is_wanted(job: &JobRequest, query: &JobRequestQuery, scope: impl Fn(&JobRequest) -> Option<Uuid>) -> bool {
     let of_agent = || job.reserved().is_some_and(|reserved| query.agents.contains(&reserved.agent));
     (query.agents.is_empty() || of_agent())
         && query.plan.is_none_or(|plan| job.plan == plan)
         && query.job.is_none_or(|id| job.job_id == id)
-        && query.scope.is_none_or(|id| scope(job.build) == Some(id))
+        && query.scope.is_none_or(|id| scope(job) == Some(id))
 }

@@ -18,6 +18,7 @@ mod builds;
 mod call;
 mod capabilities;
 mod demands;
+mod direct_requests;
 mod encoding;
 mod errors;
 pub mod faults;
@@ -30,6 +31,7 @@ pub mod oauth;
 mod parallel;
 pub mod plans;
 mod pools;
+mod project_changes;
 mod projects;
 mod queues;
 mod rows;
@@ -43,12 +45,14 @@ mod snapshot;
 mod timers;
 mod updates;
 pub mod wire;
+mod zip;
 
 pub use agents::AgentSnapshot;
 pub use builds::{
     BuildAnswer, BuildCall, BuildChange, BuildDetails, BuildDraft, BuildPriority, BuildQuery, BuildReason,
-    BuildStatus, BuildTime, Condition, DEFAULT_STAGE, Definition, DefinitionQuery, DefinitionRef,
-    JOB_TIMEOUT, JobTemplate, LogPart, Phase, Stage, TagChange, results_named,
+    BuildStatus, BuildTime, Condition, DEFAULT_DURATION, DEFAULT_STAGE, Definition, DefinitionDraft,
+    DefinitionQuery, DefinitionRef, JOB_TIMEOUT, JobTemplate, LogPart, Phase, PhaseDraft, QueueReference,
+    REPOSITORY_KINDS, Stage, TagChange, results_named,
 };
 pub use call::{
     AgentChange, AgentDraft, Answer, Call, Caller, Credential, Effects, Include, JobRequestList,
@@ -56,15 +60,17 @@ pub use call::{
 };
 pub use capabilities::{OwnCapability, SharedCapabilities, SystemCapabilities};
 pub use demands::{Demand, NotADemand};
+pub use direct_requests::RequestDraft;
 pub use errors::Refusal;
 pub use ids::{AgentId, BuildId, DefinitionId, MessageId, PoolId, QueueId, RequestId, WaiterId};
-pub use messages::{Message, MessageContent};
+pub use messages::{Message, MessageContent, SentText};
 pub use parallel::ParallelismTag;
 pub use plans::{PlanAnswer, PlanCall, PlanReports};
 pub use pools::{
     AgentQuery, PoolAnswer, PoolCall, PoolChange, PoolDetails, PoolDraft, PoolQuery, PoolType, Properties,
     PropertyFilter,
 };
+pub use project_changes::ProjectChange;
 pub use projects::DEFAULT_PROJECT;
 pub use queues::QueueQuery;
 pub use rows::Row;

@@ -15,20 +15,46 @@ pub const MAX_AGENTS: usize = 20_000;
 pub const MAX_NAME: usize = 256;
 /// How many definitions an organisation may have: as many as a scenario may have builds, each with its own durations.
 pub const MAX_DEFINITIONS: usize = 100_000;
+/// How many deleted definitions an organisation keeps for their builds.
+pub const MAX_DELETED_DEFINITIONS: usize = 1_000;
+/// How many revisions of a definition are listed: the latest.
+pub const MAX_REVISIONS: usize = 100;
+/// The longest comment on a revision, in bytes.
+pub const MAX_COMMENT: usize = 2_048;
+/// How many bytes of what a client says of a definition are kept.
+pub const MAX_DEFINITION_BYTES: usize = 256 * 1024;
+/// How many bytes of what clients say of all definitions an organisation keeps.
+pub const MAX_TOLD_BYTES: usize = 64 * 1024 * 1024;
 /// How many jobs a definition may name.
 pub const MAX_JOBS_OF_BUILD: usize = 10_000;
 /// How many projects an organisation may have.
 pub const MAX_PROJECTS: usize = 1_000;
+/// How many of the latest changes of projects are known as operations.
+pub const MAX_OPERATIONS: u64 = 1_000;
+/// The longest description of a project, in bytes.
+pub const MAX_DESCRIPTION: usize = 16 * 1024;
 /// How many tags a build may have.
 pub const MAX_TAGS: usize = 100;
 /// How many bytes of what is said about a build are kept: its parameters, its variables, its tags.
 pub const MAX_BUILD_BYTES: usize = 64 * 1024;
 /// How many bytes of what is said about builds an organisation keeps. The oldest completed builds make room.
 pub const MAX_ALL_BUILDS_BYTES: usize = 256 * 1024 * 1024;
+/// How often a stage of a build is run again.
+pub const MAX_RETRIES: u32 = 100;
 /// How many completed builds an organisation keeps.
 pub const MAX_COMPLETED_BUILDS: usize = 10_000;
 /// How many requests of an organisation may be without a result.
 pub const MAX_UNFINISHED_REQUESTS: usize = 100_000;
+/// How many bytes the texts of a request have that somebody queued directly.
+pub const MAX_REQUEST_BYTES: usize = 4 * 1024;
+/// How many bytes all of these have.
+pub const MAX_DIRECT_BYTES: usize = 64 * 1024 * 1024;
+/// How many messages that somebody sent a session keeps.
+pub const MAX_SENT_MESSAGES: usize = 100;
+/// How many bytes such a message has.
+pub const MAX_SENT_TEXT: usize = 256 * 1024;
+/// How many bytes all of these have.
+pub const MAX_SENT_BYTES: usize = 64 * 1024 * 1024;
 /// How many finished requests a pool keeps. Public reports speak of 10,000 and more (blue-agent#360).
 pub const MAX_FINISHED_REQUESTS: usize = 10_000;
 /// How many rows a list with `$top` has, whatever the number asked for (kedacore/keda#6819).

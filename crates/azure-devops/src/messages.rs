@@ -43,6 +43,13 @@ pub enum MessageContent {
         /// To this version.
         target: AgentVersion,
     },
+    /// What somebody sent to the agent that has a job request.
+    Sent {
+        /// The job request.
+        request: RequestId,
+        /// The session that it was sent to.
+        session: Uuid,
+    },
     /// End this job.
     Cancel {
         /// The job request.
@@ -55,16 +62,29 @@ impl MessageContent {
     #[must_use]
     pub fn request(&self) -> Option<RequestId> {
         match self {
-            Self::Job { request, .. } | Self::Cancel { request } => Some(*request),
+            Self::Job { request, .. } | Self::Cancel { request } | Self::Sent { request, .. } => {
+                Some(*request)
+            }
             Self::Refresh { .. } => None,
         }
     }
+}
+
+/// A message that somebody sends, as the agent is to read it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SentText {
+    /// `messageType`.
+    pub kind: String,
+    /// `body`.
+    pub body: String,
 }
 
 /// A message that is not deleted yet.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct StoredMessage {
     pub(crate) content: MessageContent,
+    /// What somebody sent.
+    pub(crate) text: Option<Box<SentText>>,
     /// Whether a poll returned it.
     pub(crate) delivered: bool,
 }
@@ -137,7 +157,7 @@ impl Service {
             *place = Some(*waiter).filter(|waiter| self.waiters.get(waiter).is_some_and(has_not_seen));
         }
         let delivered = woken.iter().any(Option::is_some);
-        session.messages.insert(id, StoredMessage { content, delivered });
+        session.messages.insert(id, StoredMessage { content, text: None, delivered });
         for waiter in woken.into_iter().flatten() {
             self.answer_waiter(waiter, Ok(Answer::Message(Message { id, content })));
         }

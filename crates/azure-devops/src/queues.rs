@@ -74,6 +74,13 @@ impl Queues {
         self.by_pool.retain(|(_, of), _| *of != pool);
     }
 
+    /// A project is gone, and with it its queues.
+    pub(crate) fn project_removed(&mut self, project: Uuid) {
+        self.by_id.retain(|_, queue| queue.project != project);
+        self.by_pool.retain(|(of, _), _| *of != project);
+        self.projects.remove(&project);
+    }
+
     /// A pool has another name: the queues that came with it have it, too.
     pub(crate) fn pool_renamed(&mut self, pool: PoolId, name: &str) {
         for queue in self.by_id.values_mut().filter(|queue| queue.pool == pool && queue.provisioned) {
@@ -124,6 +131,17 @@ impl Service {
     /// The queue by which builds of a project get to a pool.
     pub(crate) fn queue_of(&self, project: Uuid, pool: PoolId) -> Option<&Queue> {
         self.queues.by_id.get(self.queues.by_pool.get(&(project, pool))?)
+    }
+
+    /// The queue that a project got first.
+    pub(crate) fn first_queue(&self, project: Uuid) -> Option<&Queue> {
+        self.queues.by_id.values().find(|queue| queue.project == project)
+    }
+
+    /// A project's queue with this name, whatever the case.
+    pub(crate) fn queue_named(&self, project: Uuid, name: &str) -> Option<&Queue> {
+        let mut of_project = self.queues.by_id.values().filter(|queue| queue.project == project);
+        of_project.find(|queue| same_name(&queue.name, name))
     }
 
     /// A queue, of this project if one is given.

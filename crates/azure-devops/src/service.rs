@@ -13,6 +13,7 @@ use uuid::Uuid;
 use crate::agents::Agents;
 use crate::builds::{Builds, Definitions};
 use crate::call::{Answer, Call, Caller, Credential, Effects, JobRequestList, Reply};
+use crate::direct_requests::Directs;
 use crate::faults::MadeFaults;
 use crate::ids::{PoolId, RequestId, WaiterId};
 use crate::job_requests::JobRequest;
@@ -42,6 +43,7 @@ pub struct Service {
     pub(crate) sessions: Sessions,
     pub(crate) waiters: Sequence<WaiterId, Waiter>,
     pub(crate) requests: Sequence<RequestId, JobRequest>,
+    pub(crate) direct: Directs,
     pub(crate) projects: Projects,
     pub(crate) definitions: Definitions,
     pub(crate) builds: Builds,
@@ -115,6 +117,7 @@ impl Service {
             sessions: Sessions::default(),
             waiters: Sequence::default(),
             requests: Sequence::default(),
+            direct: Directs::default(),
             projects: Projects::default(),
             definitions: Definitions::default(),
             builds: Builds::default(),

@@ -17,6 +17,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 pub(crate) mod builds;
+mod definitions;
 mod plans;
 mod pools;
 
@@ -221,8 +222,9 @@ fn listening(method: &Method, route: &Route, query: &Query, body: &[u8]) -> Resu
         ("GET", Route::Messages(pool)) => {
             Call::Poll { pool: *pool, session: session()?, after: query.value("lastmessageid")? }
         }
-        // With a request it is a message to the agent that has it.
-        ("POST", Route::Messages(_)) if query.text("requestid").is_some() => return Ok(None),
+        ("POST", Route::Messages(pool)) if query.text("requestid").is_some() => {
+            pools::sent(*pool, query.value("requestid")?.unwrap_or_default(), body)?
+        }
         ("POST", Route::Messages(pool)) => {
             Call::RefreshAgents { pool: *pool, agent: query.value("agentid")? }
         }
@@ -241,6 +243,9 @@ fn job_requests(method: &Method, route: &Route, query: &Query, body: &[u8]) -> R
         }
         ("GET", Route::JobRequest(pool, request)) if query.is_set("includestatus") => {
             PoolCall::GetStatus { pool: *pool, request: *request }.into()
+        }
+        ("POST", Route::JobRequests(pool)) => {
+            PoolCall::QueueRequest { pool: *pool, draft: pools::request(body)? }.into()
         }
         ("DELETE", Route::JobRequest(pool, request)) => pools::ended(*pool, *request, query)?,
         ("GET", Route::JobRequest(pool, request)) => Call::GetJobRequest { pool: *pool, request: *request },

@@ -34,7 +34,7 @@ use crate::organization::{Called, Encoded, Polled, ScalerRead, Shared};
 use crate::packages::{self, PackageQuery};
 use crate::query::{self, Query};
 use crate::responses;
-use crate::routes::{self, Route};
+use crate::routes::{self, BuildPlace, Route};
 use crate::sealing::Seal;
 use crate::{Hub, Limits, discovery, oauth};
 
@@ -214,13 +214,17 @@ async fn answer_otherwise(
 }
 
 /// A request that waits. Whoever gives it up is told to have got no answer.
-struct Waiting<'a> {
+pub(crate) struct Waiting<'a> {
     organization: &'a Shared,
     asked: Option<Asked>,
 }
 
-impl Waiting<'_> {
-    fn over(mut self) -> Asked {
+impl<'a> Waiting<'a> {
+    pub(crate) fn new(organization: &'a Shared, asked: Asked) -> Self {
+        Self { organization, asked: Some(asked) }
+    }
+
+    pub(crate) fn over(mut self) -> Asked {
         self.asked.take().expect("only this takes it")
     }
 }
@@ -344,14 +348,23 @@ async fn understand(
     }
     let not_modelled = || Refusal::NotModelled { route: format!("{} {}", parts.method, parts.uri.path()) };
     let route = route?.ok_or_else(not_modelled)?;
-    if matches!(route, Route::Builds(_)) && wants(&parts.headers, "application/zip") {
+    let wants_zip = matches!(route, Route::Builds(_)) && wants(&parts.headers, "application/zip");
+    if wants_zip && !has_archive(&route) {
         return Err(not_modelled());
     }
     let query = Query::parse(parts.uri.query().unwrap_or_default());
     let body = read_body(body, limits).await?;
     let work = decoding::decode(&parts.method, &route, &query, &body)?.ok_or_else(not_modelled)?;
     let work = if wants(&parts.headers, "octet-stream") { with_bytes(work) } else { work };
+    if wants_zip {
+        return decoding::builds::with_zip(work).ok_or_else(not_modelled);
+    }
     Ok(if wants(&parts.headers, "application/json") { decoding::builds::with_json(work) } else { work })
+}
+
+/// Whether there is an archive of what is there: of logs.
+fn has_archive(route: &Route) -> bool {
+    matches!(route, Route::Builds(route) if matches!(route.place, BuildPlace::Logs(_) | BuildPlace::Log(..)))
 }
 
 /// SDKs ask for an attachment's bytes, a log's lines instead of its text, or an archive of logs by what they accept.
@@ -416,6 +429,7 @@ enum Content {
     Json,
     Text,
     Bytes,
+    Archive,
 }
 
 impl Form {
@@ -423,6 +437,7 @@ impl Form {
         let is_bytes = |call: &PlanCall| matches!(call, PlanCall::ReadAttachment(_));
         let content = match call {
             _ if decoding::builds::is_text(call) => Content::Text,
+            _ if decoding::builds::is_zip(call) => Content::Archive,
             Call::Plan { call, .. } if is_bytes(call) => Content::Bytes,
             _ => Content::Json,
         };
@@ -444,6 +459,7 @@ impl Form {
             Content::Text => responses::text(answer),
             Content::Json => responses::encoded(self.seal.done(organization, answer)),
             Content::Bytes => responses::bytes(answer),
+            Content::Archive => responses::archive(answer),
         };
         Answered { response, told: asked.scaler_read.is_some() }
     }
@@ -460,7 +476,9 @@ fn before_call(organization: &Shared, call: &Call, asked: &Asked, shown: Shown) 
     }
     match call {
         Call::Poll { session, after, .. } => {
-            let message = faults.on.again(*session, *after)?;
+            let can_come =
+                |message: &Message| organization.look(|service| service.can_come_again(*session, message));
+            let message = faults.on.again(*session, *after, can_come)?;
             drop(faults);
             return Some(organization.message(message));
         }
@@ -558,7 +576,7 @@ fn presented_token(headers: &HeaderMap) -> Option<Secret> {
 
 /// What the log gets to know of a request.
 #[derive(Clone)]
-struct Asked {
+pub(crate) struct Asked {
     arrival: Instant,
     method: Method,
     route: Cow<'static, str>,
@@ -599,6 +617,21 @@ impl Asked {
         }
     }
 
+    /// A request for a token, which no organisation may be found for.
+    pub(crate) fn of_token(arrival: Instant, request: &Request) -> Self {
+        let caller = request.headers().get(USER_AGENT).and_then(|caller| caller.to_str().ok());
+        Self {
+            arrival,
+            method: request.method().clone(),
+            route: Cow::Borrowed(oauth::ROUTE),
+            caller: caller.map(|caller| caller.chars().take(MAX_CALLER).collect()),
+            scaler_read: None,
+            key: None,
+            is_list_of_jobs: false,
+            reversed: false,
+        }
+    }
+
     /// The request, as faults tell requests apart.
     fn hit(&self, route: Option<fault::Route>, credential: Shown) -> azure_devops::faults::Asked {
         let caller = faults::called_by(self.caller.as_deref(), credential);
@@ -615,7 +648,7 @@ impl Asked {
     }
 
     /// KEDA's reads are told whatever came of them, other requests if they failed.
-    fn record(self, organization: &Shared, status: u16, rows: Vec<ScalerRow>) {
+    pub(crate) fn record(self, organization: &Shared, status: u16, rows: Vec<ScalerRow>) {
         let now = organization.now();
         if let Some(read) = self.scaler_read {
             organization.tell(read.fact(now, status, rows));

@@ -22,7 +22,7 @@ const CONTROL: [(&str, &str); 4] = [
 /// Statuses that mean that it was done.
 const DONE: [(&str, &str); 3] = [
     ("200", "Done."),
-    ("202", "A poll that ended without a message."),
+    ("202", "A poll that ended without a message, or a change of a project that is queued."),
     ("204", "Done, with nothing to tell."),
 ];
 /// Statuses of refusals. `azure_devops::Refusal` says when; 503 is a state that cannot be written down.
@@ -40,6 +40,44 @@ const REFUSED: [(&str, &str); 12] = [
     ("503", "What happens cannot be written down at the moment."),
     ("507", "A bound of ours is reached."),
 ];
+
+/// The status of a state that cannot be written down: only what the service decides waits for that.
+const NOT_KEPT: &str = "503";
+/// The status of a bound: only what is told more than before reaches one.
+const FULL: &str = "507";
+/// How templates end that are answered without asking the service.
+const ANSWERED_AT_ONCE: [&str; 9] = [
+    "/ConnectionData",
+    "/ResourceAreas",
+    "/ResourceAreas/{areaId}",
+    "/FeatureFlags/{name}",
+    "/CustomerIntelligence/Events",
+    "/tasks/{taskId}",
+    "/tasks/{taskId}/{versionString}",
+    "/packages/{packageType}/{platform}",
+    "/packages/{packageType}/{platform}/{version}",
+];
+/// How templates end that take something and keep no more of it than they had.
+const KEEP_NO_MORE: [(&str, &str); 6] = [
+    ("POST", "/CustomerIntelligence/Events"),
+    ("POST", "/preview"),
+    ("POST", "/sessions"),
+    ("PATCH", "/jobrequests/{requestId}"),
+    ("PUT", "/usercapabilities"),
+    ("PUT", "/updates"),
+];
+
+/// Whether a method may be answered with this status at a path.
+fn can_be(status: &str, method: &str, path: &str) -> bool {
+    match status {
+        NOT_KEPT => !ANSWERED_AT_ONCE.iter().any(|end| path.ends_with(end)),
+        FULL => {
+            let keeps = |(of, end): &(&str, &str)| !(method == *of && path.ends_with(end));
+            !matches!(method, "GET" | "DELETE") && KEEP_NO_MORE.iter().all(keeps)
+        }
+        _ => true,
+    }
+}
 
 /// The area whose refusals are OAuth's (RFC 6749, 5.2).
 const TOKENS: &str = "oauth2";
@@ -90,7 +128,8 @@ fn forms(template: &str) -> impl Iterator<Item = &str> {
 fn add(paths: &mut Map<String, Value>, method: &str, path: &str, tag: &str, bodies: &Map<String, Value>) {
     let item = paths.entry(format!("/{path}")).or_insert_with(|| json!({ "parameters": parameters(path) }));
     let mut responses = Map::new();
-    for (status, _) in DONE.iter().chain(&REFUSED) {
+    let statuses = DONE.iter().chain(&REFUSED).map(|(status, _)| status);
+    for status in statuses.filter(|status| can_be(status, method, path)) {
         responses.insert((*status).to_owned(), json!({ "$ref": format!("#/components/responses/{status}") }));
     }
     if tag == TOKENS {
@@ -124,7 +163,8 @@ fn kind(name: &str) -> Value {
         "project" | "scopeIdentifier" => {
             json!({ "type": "string", "enum": ["poolproof", "no such project"] })
         }
-        "planId" | "timelineId" | "recordId" | "sessionId" | "jobId" | "taskId" | "areaId" | "hostId" => {
+        "planId" | "timelineId" | "recordId" | "sessionId" | "jobId" | "taskId" | "areaId" | "hostId"
+        | "operationId" => {
             json!({ "type": "string", "format": "uuid" })
         }
         "hubName" => json!({ "type": "string", "enum": ["Build"] }),
@@ -148,6 +188,36 @@ fn schemas() -> Value {
                 "enabled": { "type": "boolean" },
                 "maxParallelism": { "type": "integer", "minimum": 1, "maximum": 9 },
                 "systemCapabilities": { "type": "object", "additionalProperties": { "type": "string" } },
+            },
+        },
+        "Definition": {
+            "type": "object",
+            "required": ["name"],
+            "properties": {
+                "id": { "$ref": "#/components/schemas/Id" },
+                "revision": { "enum": [1, 2] },
+                "name": { "enum": ["ci", "made", ""] },
+                "path": { "enum": ["\\", "\\folder"] },
+                "queue": { "type": "object", "properties": { "id": { "$ref": "#/components/schemas/Id" } } },
+                "queueStatus": { "enum": ["enabled", "disabled", 2] },
+                "demands": { "type": "array", "items": { "enum": ["java", "os -equals linux", ""] }, "maxItems": 2 },
+            },
+        },
+        "JobRequest": {
+            "type": "object",
+            "properties": {
+                "jobName": { "type": "string" },
+                "planId": { "type": "string", "format": "uuid" },
+                "demands": { "type": "array", "items": { "enum": ["java", "os -equals linux", ""] }, "maxItems": 2 },
+            },
+        },
+        "Project": {
+            "type": "object",
+            "required": ["name"],
+            "properties": {
+                "name": { "enum": ["made", "poolproof", ""] },
+                "description": { "type": "string" },
+                "visibility": { "enum": ["private", "public", 2] },
             },
         },
         "Error": {
@@ -199,6 +269,22 @@ mod tests {
         assert!(!has("get", "/_apis/distributedtask/agentclouds"), "it is not modelled");
         let count: usize = document["paths"].as_object().expect("paths").len();
         assert!(count > 30, "{count}");
+    }
+
+    #[test]
+    fn a_full_service_refuses_only_who_brings_more() {
+        let document = document();
+        let has = |method: &str, path: &str| document["paths"][path][method]["responses"][FULL].is_object();
+        assert!(has("post", "/_apis/distributedtask/pools") && has("post", "/{project}/_apis/build/builds"));
+        assert!(!has("get", "/_apis/distributedtask/pools"));
+        assert!(!has("delete", "/_apis/distributedtask/pools/{poolId}"));
+        assert!(!has("patch", "/_apis/distributedtask/pools/{poolId}/jobrequests/{requestId}"));
+        for (method, end) in KEEP_NO_MORE {
+            let paths = document["paths"].as_object().expect("paths");
+            let known =
+                |(path, of): (&String, &Value)| path.ends_with(end) && of[method.to_lowercase()].is_object();
+            assert!(paths.iter().any(known), "there is no {method} {end}");
+        }
     }
 
     #[test]

@@ -9,8 +9,8 @@ use axum::http::header::{HeaderName, HeaderValue};
 use azure_devops::Message;
 use azure_devops::faults::{FaultId, Upset};
 use azure_devops::{
-    AgentSnapshot, Answer, BuildCall, BuildId, Call, Definition, DefinitionId, DefinitionRef, Effects,
-    JobRequestQuery, PoolId, Refusal, Reply, Secret, Service, Settings, Switches, WaiterId,
+    AgentSnapshot, Answer, BuildAnswer, BuildCall, BuildId, Call, Definition, DefinitionId, DefinitionRef,
+    Effects, JobRequestQuery, PoolId, Refusal, Reply, Secret, Service, Settings, Switches, WaiterId,
 };
 use clock::Clock;
 use model::event::{RequestForm, ScalerRow};
@@ -607,7 +607,7 @@ fn encode(service: &Service, answer: &Answer) -> Encoded {
     let mut body = Vec::new();
     service.encode(answer, &mut body);
     let status = match answer {
-        Answer::NoMessage => 202,
+        Answer::NoMessage | Answer::OfBuilds(BuildAnswer::Operation { is_new: true, .. }) => 202,
         Answer::Done => 204,
         _ => 200,
     };

@@ -14,6 +14,7 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=ut
 const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 const BYTES: HeaderValue = HeaderValue::from_static("application/octet-stream");
+const ZIP: HeaderValue = HeaderValue::from_static("application/zip");
 const GZIP: HeaderValue = HeaderValue::from_static("application/gzip");
 /// Where the C# client looks for the message of a 401 or 403 without a body.
 pub(crate) const SERVICE_ERROR: HeaderName = HeaderName::from_static("x-tfs-serviceerror");
@@ -46,6 +47,14 @@ pub(crate) fn encoded(answer: Encoded) -> Response {
 pub(crate) fn bytes(answer: Encoded) -> Response {
     match answer.status {
         200 => with(200, Some(BYTES), answer.body),
+        _ => encoded(answer),
+    }
+}
+
+/// A ZIP archive, unless it is a refusal.
+pub(crate) fn archive(answer: Encoded) -> Response {
+    match answer.status {
+        200 => with(200, Some(ZIP), answer.body),
         _ => encoded(answer),
     }
 }

@@ -161,6 +161,11 @@ pub fn polled(service: &Service, answer: &crate::Answer) -> Answer {
             kind: crate::wire::REFRESH_MESSAGE.to_owned(),
             body: String::new(),
         },
+        MessageContent::Sent { session, .. } => {
+            let text = service.sent_text(session, message.id).cloned();
+            let (kind, body) = text.map(|text| (text.kind, text.body)).unwrap_or_default();
+            Answer::Message { message: id, kind, body }
+        }
         MessageContent::Cancel { request } => match service.job_id(request) {
             Some(job) => Answer::Cancellation { message: id, job: job.into() },
             None => Answer::NoMessage,

@@ -1,6 +1,6 @@
 //! Definitions as the service keeps them: pools found, dependencies resolved, everything checked.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use model::{Instant, Millis, MillisRange};
@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::call::{BuildAnswer, DefinitionQuery, DefinitionRef};
 use super::definition::{Definition, JobTemplate, Phase};
 use super::progress::{Outline, PhaseShape, StageShape};
+use super::told::{Revision, RevisionKind, Told};
 use super::{Build, BuildPriority};
 use crate::call::Answer;
 use crate::demands::{Demand, Demands};
@@ -30,10 +31,16 @@ pub(crate) struct KnownDefinition {
     pub(crate) priority: BuildPriority,
     pub(crate) created: Instant,
     pub(crate) what: Arc<Blueprint>,
+    /// What a client said of it.
+    pub(crate) told: Option<Box<Told>>,
+    /// Its changes, from the first on, once there are two. The oldest are forgotten.
+    pub(crate) changes: Vec<Revision>,
+    /// Since when it is only there for its builds.
+    pub(crate) deleted: Option<Instant>,
 }
 
 /// What a build of a definition runs. A build keeps the one that it was queued with.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Blueprint {
     pub(crate) outline: Outline,
     /// The names of its stages.
@@ -44,7 +51,7 @@ pub(crate) struct Blueprint {
 }
 
 /// A phase of a definition.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct KnownPhase {
     pub(crate) name: Arc<str>,
     pub(crate) pool: PoolId,
@@ -65,7 +72,13 @@ pub(crate) struct KnownJob {
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Definitions {
     by_id: BTreeMap<DefinitionId, KnownDefinition>,
-    by_name: BTreeMap<String, DefinitionId>,
+    /// Those that are not deleted, by lower-case name.
+    by_name: BTreeMap<String, Vec<DefinitionId>>,
+    /// The one that was deleted first comes first.
+    deleted: VecDeque<DefinitionId>,
+    last: u64,
+    /// How many bytes of what clients said are kept.
+    told_bytes: usize,
 }
 
 impl Definitions {
@@ -73,8 +86,75 @@ impl Definitions {
         self.by_id.get(&id)
     }
 
-    fn named(&self, name: &str) -> Option<&KnownDefinition> {
-        self.by_name.get(&name.to_lowercase()).and_then(|id| self.by_id.get(id))
+    /// The one of this name, whatever the case, in a project if one is given.
+    pub(super) fn named(&self, project: Option<Uuid>, name: &str) -> Option<&KnownDefinition> {
+        let named = self.by_name.get(&name.to_lowercase())?;
+        let mut named = named.iter().filter_map(|id| self.by_id.get(id));
+        named.find(|known| project.is_none_or(|project| known.project_id == project))
+    }
+
+    /// How many there are, without those that are deleted.
+    pub(super) fn present(&self) -> usize {
+        self.by_id.len() - self.deleted.len()
+    }
+
+    pub(super) fn deleted(&self) -> usize {
+        self.deleted.len()
+    }
+
+    pub(super) fn deleted_first(&self) -> impl Iterator<Item = DefinitionId> {
+        self.deleted.iter().copied()
+    }
+
+    /// The ids of a project's, without those that are deleted.
+    pub(crate) fn of_project(&self, project: Uuid) -> Vec<DefinitionId> {
+        let of_it =
+            self.by_id.values().filter(|known| known.project_id == project && known.deleted.is_none());
+        of_it.map(|known| known.id).collect()
+    }
+
+    /// How many bytes of what clients said are kept, but for what is said of one.
+    pub(super) fn told_bytes(&self, without: Option<DefinitionId>) -> usize {
+        let own = without.and_then(|id| self.get(id)).map_or(0, KnownDefinition::told_bytes);
+        self.told_bytes - own
+    }
+
+    pub(super) fn next_id(&self) -> DefinitionId {
+        DefinitionId(self.last + 1)
+    }
+
+    pub(super) fn insert(&mut self, known: KnownDefinition) {
+        self.last = self.last.max(known.id.0);
+        self.told_bytes += known.told_bytes();
+        if known.deleted.is_some() {
+            self.deleted.push_back(known.id);
+        } else {
+            self.by_name.entry(known.name.to_lowercase()).or_default().push(known.id);
+        }
+        self.by_id.insert(known.id, known);
+    }
+
+    /// Takes it out altogether.
+    pub(super) fn forget(&mut self, id: DefinitionId) -> Option<KnownDefinition> {
+        let known = self.by_id.remove(&id)?;
+        self.told_bytes -= known.told_bytes();
+        self.deleted.retain(|deleted| *deleted != id);
+        let key = known.name.to_lowercase();
+        if let Some(named) = self.by_name.get_mut(&key) {
+            named.retain(|other| *other != id);
+            if named.is_empty() {
+                self.by_name.remove(&key);
+            }
+        }
+        Some(known)
+    }
+
+    /// Changes one, whatever about it.
+    pub(crate) fn change(&mut self, id: DefinitionId, change: impl FnOnce(&mut KnownDefinition)) {
+        if let Some(mut known) = self.forget(id) {
+            change(&mut known);
+            self.insert(known);
+        }
     }
 }
 
@@ -117,7 +197,8 @@ impl Service {
     pub(crate) fn list_definitions(&self, query: &DefinitionQuery) -> Result<Answer, Refusal> {
         let project = query.project.as_deref().map(|project| self.project_id(project)).transpose()?;
         let wanted = |known: &&KnownDefinition| {
-            project.is_none_or(|project| known.project_id == project)
+            known.deleted.is_none()
+                && project.is_none_or(|project| known.project_id == project)
                 && query.name.as_deref().is_none_or(|pattern| matches_pattern(&known.name, pattern))
                 && (query.ids.is_empty() || query.ids.contains(&known.id))
                 && query.after.is_none_or(|after| known.id >= after)
@@ -145,7 +226,8 @@ impl Service {
         project: Option<&str>,
         id: DefinitionId,
     ) -> Result<&KnownDefinition, Refusal> {
-        let known = self.definitions.get(id).ok_or(Refusal::DefinitionNotFound(id))?;
+        let known = self.definitions.get(id).filter(|known| known.deleted.is_none());
+        let known = known.ok_or(Refusal::DefinitionNotFound(id))?;
         match project.map(|project| self.project_id(project)).transpose()? {
             Some(project) if project != known.project_id => Err(Refusal::DefinitionNotFound(id)),
             _ => Ok(known),
@@ -161,8 +243,9 @@ impl Service {
             DefinitionRef::Id(id) => self.get_definition(project, *id),
             DefinitionRef::Name(name) => {
                 let unknown = || Refusal::DefinitionNameNotFound(name.clone());
-                let known = self.definitions.named(name).ok_or_else(unknown)?;
-                self.get_definition(project, known.id).map_err(|_| unknown())
+                let project = project.map(|project| self.project_id(project)).transpose();
+                let known = project.ok().and_then(|project| self.definitions.named(project, name));
+                known.ok_or_else(unknown)
             }
         }
     }
@@ -172,28 +255,46 @@ impl Service {
         let name = checked_name(&definition.name, "definition")?.to_owned();
         let pool = self.pool_named(&definition.pool)?;
         let what = Arc::new(self.blueprint(definition, pool)?);
-        let known = self.definitions.named(&name);
-        let (id, revision, created) = match known {
-            Some(known) => (known.id, known.revision.saturating_add(1), known.created),
-            None if self.definitions.by_id.len() >= MAX_DEFINITIONS => {
-                return Err(Refusal::Full { what: "definitions", limit: MAX_DEFINITIONS });
-            }
-            None => (DefinitionId(self.definitions.by_id.len() as u64 + 1), 1, self.now),
-        };
+        let in_project = self.project_id(&definition.project).ok();
+        let known = in_project.and_then(|project| self.definitions.named(Some(project), &name));
+        let known = known.or_else(|| self.definitions.named(None, &name)).map(|known| known.id);
+        if known.is_none() && self.definitions.present() >= MAX_DEFINITIONS {
+            return Err(Refusal::Full { what: "definitions", limit: MAX_DEFINITIONS });
+        }
         let project_id = self.ensure_project(&definition.project)?;
-        let project = definition.project.clone();
-        let key = name.to_lowercase();
+        let (project, priority) = (definition.project.clone(), definition.priority);
         let name: Arc<str> = name.into();
+        let Some(id) = known else {
+            let (id, created) = (self.definitions.next_id(), self.now);
+            let (told, changes, deleted) = (None, Vec::new(), None);
+            self.definitions.insert(KnownDefinition {
+                id,
+                name,
+                project,
+                project_id,
+                pool,
+                revision: 1,
+                priority,
+                created,
+                what,
+                told,
+                changes,
+                deleted,
+            });
+            return Ok(Answer::Definition(id));
+        };
         if self.definitions.get(id).is_some_and(|known| known.name != name || known.project != project) {
             for build in self.builds.values().filter(|build: &&Build| build.definition == id) {
                 self.write_rows_of(build);
             }
         }
-        let priority = definition.priority;
-        let known =
-            KnownDefinition { id, name, project, project_id, pool, revision, priority, created, what };
-        self.definitions.by_name.insert(key, id);
-        self.definitions.by_id.insert(id, known);
+        let now = self.now;
+        self.definitions.change(id, |known| {
+            (known.project, known.project_id, known.pool) = (project, project_id, pool);
+            (known.priority, known.what) = (priority, what);
+            known.changed(now, RevisionKind::Update, name, None);
+            known.no_client_says_what_it_runs();
+        });
         Ok(Answer::Definition(id))
     }
 
@@ -202,7 +303,7 @@ impl Service {
         pool.ok_or_else(|| Refusal::PoolNameNotFound(name.to_owned()))
     }
 
-    fn blueprint(&self, definition: &Definition, pool: PoolId) -> Result<Blueprint, Refusal> {
+    pub(super) fn blueprint(&self, definition: &Definition, pool: PoolId) -> Result<Blueprint, Refusal> {
         let jobs = definition.jobs().count();
         if jobs == 0 || jobs > MAX_JOBS_OF_BUILD {
             return Err(Refusal::Invalid(format!("A definition names 1 to {MAX_JOBS_OF_BUILD} jobs.")));

@@ -5,11 +5,13 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::definition::Definition;
+use super::draft::DefinitionDraft;
 use super::{BuildPriority, BuildReason, BuildStatus};
 use crate::Refusal;
 use crate::Service;
 use crate::call::{Answer, Reply};
 use crate::ids::{BuildId, DefinitionId};
+use crate::project_changes::ProjectChange;
 
 /// One call about projects, definitions or builds.
 ///
@@ -25,6 +27,14 @@ pub enum BuildCall {
     },
     /// `GET _apis/projects/{id or name}`.
     GetProject(String),
+    /// `POST _apis/projects`.
+    CreateProject(ProjectChange),
+    /// `PATCH _apis/projects/{id}`.
+    ChangeProject(String, ProjectChange),
+    /// `DELETE _apis/projects/{id}`.
+    RemoveProject(String),
+    /// `GET _apis/operations/{id}`.
+    GetOperation(Uuid),
     /// A control route: makes a project, or changes who can see it.
     DefineProject {
         /// Its name.
@@ -36,6 +46,20 @@ pub enum BuildCall {
     ListDefinitions(Box<DefinitionQuery>),
     /// `GET build/definitions/{id}`.
     GetDefinition(Option<String>, DefinitionId),
+    /// `GET build/definitions/{id}?revision=`: what it was in former ones is not kept.
+    GetRevision(Option<String>, DefinitionId, u32),
+    /// `POST build/definitions`.
+    CreateDefinition(Box<DefinitionDraft>),
+    /// `POST pipelines`: the same, answered in the words of that area.
+    CreatePipeline(Box<DefinitionDraft>),
+    /// `PUT build/definitions/{id}`.
+    UpdateDefinition(DefinitionId, Box<DefinitionDraft>),
+    /// `DELETE build/definitions/{id}`.
+    DeleteDefinition(Option<String>, DefinitionId),
+    /// `PATCH build/definitions/{id}?deleted=false`.
+    RestoreDefinition(Option<String>, DefinitionId),
+    /// `GET build/definitions/{id}/revisions`.
+    ListRevisions(Option<String>, DefinitionId),
     /// A control route: makes a definition, or takes the place of the one with the same name.
     Define(Box<Definition>),
     /// `POST build/builds`.
@@ -48,16 +72,22 @@ pub enum BuildCall {
     GetLatest(Option<String>, DefinitionRef, Option<String>),
     /// `PATCH build/builds/{id}`.
     Change(Option<String>, BuildId, BuildChange),
+    /// `PATCH build/builds`, of several.
+    ChangeSeveral(Option<String>, Vec<(BuildId, BuildChange)>),
     /// `DELETE build/builds/{id}`.
     Delete(Option<String>, BuildId),
     /// `PATCH build/builds/{id}/stages/{name}` with `cancel`.
     CancelStage(Option<String>, BuildId, String),
+    /// The same with `retry`, with all jobs of the stage or those that did not succeed.
+    RetryStage(Option<String>, BuildId, String, bool),
     /// `GET build/builds/{id}/timeline[/{id}]`.
     GetTimeline(Option<String>, BuildId, Option<Uuid>),
     /// `GET build/builds/{id}/logs`.
     ListLogs(Option<String>, BuildId),
     /// `GET build/builds/{id}/logs/{id}`, as text or as JSON.
     ReadLog(Option<String>, BuildId, LogPart),
+    /// `GET build/builds/{id}/logs[/{id}]` as an archive: of all logs, or of a part of one.
+    ReadArchive(Option<String>, BuildId, Option<LogPart>),
     /// `GET build/builds/{id}/artifacts`, `changes`, `workitems`: nothing is ever there.
     ListNothing(Option<String>, BuildId),
     /// `GET build/builds/{id}/tags`.
@@ -115,8 +145,12 @@ impl BuildCall {
         match self {
             Self::ListProjects { .. }
             | Self::GetProject(_)
+            | Self::GetOperation(_)
+            | Self::ReadArchive(..)
             | Self::ListDefinitions(_)
             | Self::GetDefinition(..)
+            | Self::GetRevision(..)
+            | Self::ListRevisions(..)
             | Self::List(_)
             | Self::Get(..)
             | Self::GetLatest(..)
@@ -132,11 +166,21 @@ impl BuildCall {
             | Self::Preview(..)
             | Self::GetRunLogs(..) => false,
             Self::DefineProject { .. }
+            | Self::CreateProject(_)
+            | Self::ChangeProject(..)
+            | Self::RemoveProject(_)
+            | Self::CreateDefinition(_)
+            | Self::CreatePipeline(_)
+            | Self::ChangeSeveral(..)
+            | Self::UpdateDefinition(..)
+            | Self::DeleteDefinition(..)
+            | Self::RestoreDefinition(..)
             | Self::Define(_)
             | Self::Queue(_)
             | Self::Change(..)
             | Self::Delete(..)
             | Self::CancelStage(..)
+            | Self::RetryStage(..)
             | Self::ChangeTags(..) => true,
         }
     }
@@ -255,6 +299,14 @@ pub struct LogPart {
     pub as_json: bool,
 }
 
+impl LogPart {
+    /// All of a log, as text.
+    #[must_use]
+    pub fn whole(log: u64) -> Self {
+        Self { log, start: None, end: None, as_json: false }
+    }
+}
+
 /// In which order builds are listed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum BuildTime {
@@ -315,6 +367,17 @@ pub enum BuildAnswer {
     Projects(Vec<Uuid>),
     /// A project.
     Project(Uuid),
+    /// A definition's revisions.
+    Revisions(DefinitionId),
+    /// A change of a project: queued if it is new, and otherwise done.
+    Operation {
+        /// Its id.
+        id: Uuid,
+        /// Whether it was asked for just now.
+        is_new: bool,
+    },
+    /// A ZIP archive of a build's logs, or of a part of one.
+    Archive(BuildId, Option<LogPart>),
     /// A build's timeline.
     Timeline(BuildId),
     /// A build's logs.
@@ -353,11 +416,39 @@ impl Service {
         let answer: Answer = match call {
             BuildCall::ListProjects { top, skip } => self.list_projects(top, skip),
             BuildCall::GetProject(name) => Told::Project(self.project_id(&name)?).into(),
+            BuildCall::CreateProject(draft) => self.create_project(draft)?,
+            BuildCall::ChangeProject(project, change) => self.change_project(&project, change)?,
+            BuildCall::RemoveProject(project) => self.remove_project(&project)?,
+            BuildCall::GetOperation(id) => self.get_operation(id)?,
+            BuildCall::ReadArchive(project, id, part) => {
+                let id = self.get_build(project.as_deref(), id)?.id;
+                if let Some(part) = part {
+                    self.read_log(None, id, part)?;
+                }
+                Told::Archive(id, part).into()
+            }
             BuildCall::DefineProject { name, public } => self.define_project(&name, public)?,
             BuildCall::ListDefinitions(query) => self.list_definitions(&query)?,
             BuildCall::GetDefinition(project, id) => {
                 Answer::Definition(self.get_definition(project.as_deref(), id)?.id)
             }
+            BuildCall::GetRevision(project, id, revision) => {
+                let known = self.get_definition(project.as_deref(), id)?;
+                if known.revision != revision {
+                    let route = format!("Revision {revision} of definition {id}");
+                    return Err(Refusal::NotModelled { route });
+                }
+                Answer::Definition(id)
+            }
+            BuildCall::CreateDefinition(draft) => self.create_definition(*draft)?,
+            BuildCall::CreatePipeline(draft) => match self.create_definition(*draft)? {
+                Answer::Definition(id) => Told::Pipeline(id).into(),
+                other => other,
+            },
+            BuildCall::UpdateDefinition(id, draft) => self.update_definition(id, *draft)?,
+            BuildCall::DeleteDefinition(project, id) => self.delete_definition(project.as_deref(), id)?,
+            BuildCall::RestoreDefinition(project, id) => self.restore_definition(project.as_deref(), id)?,
+            BuildCall::ListRevisions(project, id) => self.list_revisions(project.as_deref(), id)?,
             BuildCall::Define(definition) => self.define(&definition)?,
             BuildCall::Queue(draft) => self.queue_build(*draft)?,
             BuildCall::List(query) => self.list_builds(&query)?,
@@ -366,9 +457,13 @@ impl Service {
                 self.latest_build(project.as_deref(), &definition, branch.as_deref())?
             }
             BuildCall::Change(project, id, change) => self.change_build(project.as_deref(), id, change)?,
+            BuildCall::ChangeSeveral(project, changes) => self.change_builds(project.as_deref(), changes)?,
             BuildCall::Delete(project, id) => self.delete_build(project.as_deref(), id)?,
             BuildCall::CancelStage(project, id, stage) => {
                 self.cancel_stage(project.as_deref(), id, &stage)?
+            }
+            BuildCall::RetryStage(project, id, stage, all_jobs) => {
+                self.retry_stage(project.as_deref(), id, &stage, all_jobs)?
             }
             BuildCall::GetTimeline(project, id, timeline) => {
                 self.get_timeline(project.as_deref(), id, timeline)?

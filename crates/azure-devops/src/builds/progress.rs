@@ -7,7 +7,9 @@
 //! pending ── running ── ended (a result)
 //!    └─────────────────── ended (skipped: its condition did not hold, or it was cancelled first)
 //! ```
+//! A stage that has ended may be run again, with some of its jobs: then what depends on it is pending again.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use model::event::JobResult;
@@ -64,8 +66,8 @@ pub(crate) type JobPlace = (usize, usize);
 pub(crate) struct Progress {
     stages: Vec<StageProgress>,
     phases: Vec<PhaseProgress>,
-    /// Something was not done because somebody cancelled.
-    cut_short: bool,
+    /// Which jobs of a phase run in this attempt, if not all of them do.
+    again: BTreeMap<usize, Vec<usize>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -74,6 +76,10 @@ struct StageProgress {
     cancelled: bool,
     /// Whoever queued the build left it out: nothing waits for it, nothing asks what became of it.
     left_out: bool,
+    /// Something of it was not done because somebody cancelled.
+    cut_short: bool,
+    /// How often it was run again.
+    retries: u32,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -85,6 +91,13 @@ struct PhaseProgress {
     worst: JobResult,
     /// It was cancelled while it ran: what was not queued by then never is.
     stopped: bool,
+}
+
+impl PhaseProgress {
+    /// One that has not begun. `worst` is the result of jobs that are not run again.
+    fn pending(worst: JobResult) -> Self {
+        Self { standing: Standing::Pending, begun: 0, unfinished: 0, worst, stopped: false }
+    }
 }
 
 /// How bad a result is for what it is part of.
@@ -123,18 +136,18 @@ impl Progress {
     /// A build that begins, without the stages that are left out. What is to be queued first is added
     /// to `queue`.
     pub(crate) fn begin(outline: &Outline, left_out: &[usize], queue: &mut Vec<JobPlace>) -> Self {
-        let stage = StageProgress { standing: Standing::Pending, cancelled: false, left_out: false };
-        let phase = PhaseProgress {
+        let stage = StageProgress {
             standing: Standing::Pending,
-            begun: 0,
-            unfinished: 0,
-            worst: JobResult::Skipped,
-            stopped: false,
+            cancelled: false,
+            left_out: false,
+            cut_short: false,
+            retries: 0,
         };
+        let phase = PhaseProgress::pending(JobResult::Skipped);
         let mut progress = Self {
             stages: vec![stage; outline.stages.len()],
             phases: vec![phase; outline.phases.len()],
-            cut_short: false,
+            again: BTreeMap::new(),
         };
         for stage in left_out {
             progress.stages[*stage].left_out = true;
@@ -154,25 +167,37 @@ impl Progress {
 
     /// Whether jobs of a phase may still be queued.
     pub(crate) fn may_queue(&self, outline: &Outline, number: usize) -> bool {
-        let (Some(phase), Some(shape)) = (self.phases.get(number), outline.phases.get(number)) else {
-            return false;
-        };
+        let Some(phase) = self.phases.get(number) else { return false };
         match phase.standing {
             Standing::Pending => true,
-            Standing::Running => !phase.stopped && phase.begun < shape.jobs,
+            Standing::Running => !phase.stopped && phase.begun < self.jobs_of(outline, number),
             Standing::Ended(_) => false,
         }
     }
 
-    /// How many of its jobs were ever queued.
-    pub(crate) fn begun(&self) -> usize {
-        self.phases.iter().map(|phase| phase.begun).sum()
+    /// How many of its jobs were not queued in this attempt, and may still be, unless it has ended.
+    pub(crate) fn to_come(&self, outline: &Outline) -> usize {
+        let to_come = |(number, phase): (usize, &PhaseProgress)| {
+            self.jobs_of(outline, number).saturating_sub(phase.begun)
+        };
+        self.phases.iter().enumerate().map(to_come).sum()
+    }
+
+    /// How many jobs of a phase run in this attempt.
+    fn jobs_of(&self, outline: &Outline, phase: usize) -> usize {
+        self.again.get(&phase).map_or(outline.phases[phase].jobs, Vec::len)
+    }
+
+    /// How often a stage was run again.
+    pub(crate) fn retries(&self, stage: usize) -> u32 {
+        self.stages.get(stage).map_or(0, |stage| stage.retries)
     }
 
     /// Its result, once everything has ended: the worst of all jobs'. One that somebody cut short by
     /// cancelling is cancelled at best.
     pub(crate) fn result(&self) -> Option<JobResult> {
-        let mut worst = if self.cut_short { JobResult::Canceled } else { JobResult::Skipped };
+        let cut_short = self.stages.iter().any(|stage| stage.cut_short);
+        let mut worst = if cut_short { JobResult::Canceled } else { JobResult::Skipped };
         for stage in &self.stages {
             worst = worse(worst, stage.standing.result()?);
         }
@@ -206,6 +231,49 @@ impl Progress {
         self.go_on(outline, queue);
     }
 
+    /// Runs a stage again that has ended. `left` tells which jobs of a phase are to run, and the worst result of
+    /// the others; a phase without such jobs stays as it is. What depends on the stage is as if it had never begun.
+    pub(crate) fn retry(
+        &mut self,
+        outline: &Outline,
+        stage: usize,
+        left: impl Fn(usize) -> (Vec<usize>, JobResult),
+        queue: &mut Vec<JobPlace>,
+    ) {
+        for number in outline.stages[stage].phases.clone() {
+            let (jobs, worst) = left(number);
+            if !jobs.is_empty() {
+                self.phases[number] = PhaseProgress::pending(worst);
+                self.again.insert(number, jobs);
+            }
+        }
+        self.begin_again(stage, Standing::Running);
+        let mut again = vec![stage];
+        while let Some(before) = again.pop() {
+            for (number, shape) in outline.stages.iter().enumerate() {
+                let StageProgress { standing, left_out, .. } = self.stages[number];
+                if left_out || standing == Standing::Pending || !shape.depends_on.contains(&before) {
+                    continue;
+                }
+                self.begin_again(number, Standing::Pending);
+                for phase in shape.phases.clone() {
+                    self.phases[phase] = PhaseProgress::pending(JobResult::Skipped);
+                    self.again.remove(&phase);
+                }
+                again.push(number);
+            }
+        }
+        self.go_on(outline, queue);
+    }
+
+    fn begin_again(&mut self, stage: usize, standing: Standing) {
+        let known = &mut self.stages[stage];
+        // What was skipped was never run.
+        let was_run = known.standing != Standing::Ended(JobResult::Skipped);
+        known.retries = known.retries.saturating_add(u32::from(was_run));
+        (known.standing, known.cancelled, known.cut_short) = (standing, false, false);
+    }
+
     /// Starts and ends whatever can be, until nothing more changes.
     fn go_on(&mut self, outline: &Outline, queue: &mut Vec<JobPlace>) {
         loop {
@@ -234,7 +302,7 @@ impl Progress {
                 if shape.condition.holds(results.into_iter(), cancelled) {
                     Standing::Running
                 } else {
-                    self.cut_short |= cancelled;
+                    self.stages[number].cut_short |= cancelled;
                     self.skip_stage(outline, number);
                     return true;
                 }
@@ -271,23 +339,24 @@ impl Progress {
                 let before = shape.depends_on.iter().map(|phase| self.phases[*phase].standing.result());
                 let Some(results) = before.collect::<Option<Vec<_>>>() else { return false };
                 let holds = shape.condition.holds(results.into_iter(), stage.cancelled);
-                self.cut_short |= !holds && stage.cancelled;
+                self.stages[shape.stage].cut_short |= !holds && stage.cancelled;
                 self.phases[number].standing =
                     if holds { Standing::Running } else { Standing::Ended(JobResult::Skipped) };
                 true
             }
             Standing::Running => {
-                let phase = &mut self.phases[number];
-                while !phase.stopped && phase.begun < shape.jobs && phase.unfinished < shape.max_parallel {
-                    queue.push((number, phase.begun));
+                let jobs = self.jobs_of(outline, number);
+                let (phase, again) = (&mut self.phases[number], self.again.get(&number));
+                while !phase.stopped && phase.begun < jobs && phase.unfinished < shape.max_parallel {
+                    queue.push((number, again.map_or(phase.begun, |again| again[phase.begun])));
                     phase.begun += 1;
                     phase.unfinished += 1;
                 }
                 if phase.unfinished > 0 {
                     return false;
                 }
-                if phase.begun < shape.jobs {
-                    self.cut_short = true;
+                if phase.begun < jobs {
+                    self.stages[shape.stage].cut_short = true;
                     phase.worst = worse(phase.worst, JobResult::Canceled);
                 }
                 phase.standing = Standing::Ended(phase.worst);

@@ -14,6 +14,7 @@ use uuid::Uuid;
 use super::progress::severity;
 use crate::call::Answer;
 use crate::ids::{BuildId, RequestId};
+use crate::job_requests::JobRequest;
 use crate::limits::{MAX_RETRIES, MAX_UNFINISHED_REQUESTS};
 use crate::pools::same_name;
 use crate::{Refusal, Service};
@@ -82,7 +83,7 @@ impl Service {
         let Some(build) = self.builds.get(id) else { return (left, worst) };
         for job in 0..build.what.phases[phase].jobs.len() {
             let request = build.requests[phase].get(job).and_then(|request| self.requests.get(request));
-            match request.and_then(|request| request.result()) {
+            match request.and_then(JobRequest::result) {
                 Some(result @ (JobResult::Succeeded | JobResult::SucceededWithIssues)) if !all_jobs => {
                     if severity(result) > severity(worst) {
                         worst = result;

@@ -25,6 +25,7 @@ use crate::limits::{
     MAX_TOLD_BYTES,
 };
 use crate::pools::checked_name;
+use crate::secret::without_secrets;
 use crate::{Refusal, Service};
 
 /// The folder of definitions that name none.
@@ -135,6 +136,7 @@ struct Checked {
 
 impl Service {
     pub(crate) fn create_definition(&mut self, draft: DefinitionDraft) -> Result<Answer, Refusal> {
+        let draft = without_secrets_of(draft);
         if let Some(id) = draft.id.filter(|id| id.0 != 0) {
             return Err(Refusal::Invalid(format!(
                 "A new pipeline has no ID, but the supplied one has ID {id}."
@@ -179,6 +181,7 @@ impl Service {
         id: DefinitionId,
         draft: DefinitionDraft,
     ) -> Result<Answer, Refusal> {
+        let draft = without_secrets_of(draft);
         let supplied = draft.id.unwrap_or_default();
         if supplied != id {
             let message = format!(
@@ -336,6 +339,14 @@ impl Service {
         let first = self.first_queue(self.project_id(project)?).map(|queue| queue.pool);
         first.ok_or_else(|| Refusal::Invalid(format!("The project {project} has no agent queue.")))
     }
+}
+
+/// Nothing here needs the value of a secret variable, so it is not kept.
+fn without_secrets_of(mut draft: DefinitionDraft) -> DefinitionDraft {
+    if let Some(variables) = draft.members.get_mut("variables") {
+        *variables = without_secrets(variables);
+    }
+    draft
 }
 
 fn exists(known: &KnownDefinition) -> Refusal {

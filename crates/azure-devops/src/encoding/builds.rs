@@ -1,25 +1,30 @@
-//! Projects, definitions, builds and pipelines as JSON, and a build's timeline.
+//! Projects, definitions and pipelines as JSON, and a build's timeline; a build itself is in `build`.
 //!
 //! They are read by people and their tools, not again and again: they are made of values, member by member.
+
+use std::collections::BTreeSet;
 
 use model::Instant;
 use model::event::JobResult;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{build_result, build_uri, write};
+use super::{build_result, write};
 use crate::Service;
-use crate::builds::{Build, BuildAnswer, KnownDefinition, LogPart, Standing};
+use crate::builds::{
+    Build, BuildAnswer, Earlier, KnownDefinition, LogPart, REPOSITORY_KINDS, Revision, Standing,
+};
 use crate::ids::{BuildId, DefinitionId};
 use crate::job_requests::JobRequest;
-use crate::plans::{Record, RecordState};
+use crate::plans::{PlanReports, Record, RecordState};
 use crate::secret::without_secrets;
 use crate::wire::WireResult;
+use crate::zip::Archive;
 
 /// The file that a pipeline's YAML would be in.
 const YAML_PATH: &str = "azure-pipelines.yml";
 /// What builds came from: nothing is ever checked out.
-const NO_VERSION: &str = "0000000000000000000000000000000000000000";
+pub(super) const NO_VERSION: &str = "0000000000000000000000000000000000000000";
 
 /// An object without its members that are not set: they are left out on the wire.
 fn object(mut value: Value) -> Value {
@@ -39,6 +44,12 @@ impl Service {
         let value = match answer {
             BuildAnswer::Projects(ids) => list(ids.iter().map(|id| self.project_value(*id))),
             BuildAnswer::Project(id) => self.whole_project(*id),
+            BuildAnswer::Operation { id, is_new } => self.operation_value(*id, *is_new),
+            BuildAnswer::Archive(id, part) => {
+                out.append(&mut self.archive(*id, *part));
+                return;
+            }
+            BuildAnswer::Revisions(id) => list(self.revision_values(*id)),
             BuildAnswer::Timeline(id) => self.timeline_value(*id),
             BuildAnswer::Logs(id) => list(self.log_values(*id)),
             BuildAnswer::Log(id, part) => {
@@ -73,24 +84,44 @@ impl Service {
         write(out, &value);
     }
 
-    /// Who queues builds, and changes them.
-    fn requester(&self) -> Value {
-        let (url, id) = (&self.settings.url, self.instance_id());
-        let image = format!("{url}/_apis/GraphProfile/MemberAvatars/aad.poolproof");
-        json!({
-            "displayName": "Poolproof", "url": format!("{url}/_apis/Identities/{id}"), "id": id,
-            "_links": { "avatar": { "href": image } },
-            "uniqueName": "poolproof", "imageUrl": image, "descriptor": "aad.poolproof",
-        })
-    }
-
-    fn project_value(&self, id: Uuid) -> Value {
+    pub(super) fn project_value(&self, id: Uuid) -> Value {
         let Some(project) = self.projects.get(id) else { return Value::Null };
-        json!({
-            "id": id, "name": project.name, "url": format!("{}/_apis/projects/{id}", self.settings.url),
+        object(json!({
+            "id": id, "name": project.name, "description": project.description, "url": format!("{}/_apis/projects/{id}", self.settings.url),
             "state": "wellFormed", "revision": 1, "visibility": if project.public { "public" } else { "private" },
             "lastUpdateTime": self.date(Instant::START),
-        })
+        }))
+    }
+
+    fn operation_value(&self, id: Uuid, is_new: bool) -> Value {
+        let url = format!("{}/_apis/operations/{id}", self.settings.url);
+        let status = if is_new { "queued" } else { "succeeded" };
+        let mut value = json!({ "id": id, "status": status, "url": url });
+        if !is_new {
+            value["_links"] = json!({ "self": { "href": url } });
+        }
+        value
+    }
+
+    /// Each log is a file with its number as its name; what the real service calls them is not documented.
+    fn archive(&self, id: BuildId, part: Option<LogPart>) -> Vec<u8> {
+        let reports = self.builds.get(id).and_then(|build| self.plan(build.plan));
+        let parts: Vec<LogPart> = match part {
+            Some(part) => vec![part],
+            None => {
+                reports.into_iter().flat_map(PlanReports::logs).map(|log| LogPart::whole(log.id)).collect()
+            }
+        };
+        let mut archive = Archive::default();
+        for part in parts {
+            let mut text = Vec::new();
+            for line in self.log_lines(id, part) {
+                text.extend_from_slice(line.as_bytes());
+                text.extend_from_slice(b"\r\n");
+            }
+            archive.add(&format!("{}.txt", part.log), &text);
+        }
+        archive.finish()
     }
 
     fn whole_project(&self, id: Uuid) -> Value {
@@ -121,68 +152,48 @@ impl Service {
 
     fn definition_value(&self, known: &KnownDefinition) -> Value {
         let links = self.definition_reference(known).links;
-        object(json!({
-            "_links": links, "url": links.this.href, "uri": format!("vstfs:///Build/Definition/{}", known.id),
-            "id": known.id, "name": &*known.name, "path": "\\", "type": "build", "queueStatus": "enabled",
-            "quality": "definition", "revision": known.revision, "createdDate": self.date(known.created),
-            "authoredBy": self.requester(), "project": self.project_value(known.project_id),
-            "queue": self.queue_reference(known), "process": { "type": 2, "yamlFilename": YAML_PATH },
+        let mut value = json!({
+            "path": "\\", "type": "build", "queueStatus": "enabled", "quality": "definition",
+            "process": { "type": 2, "yamlFilename": YAML_PATH },
             "repository": self.build_repository(known.project_id),
             "drafts": [], "variables": {}, "properties": {}, "tags": [],
-        }))
+        });
+        // What the service knows itself nobody can tell it otherwise.
+        let told = known.told.iter().flat_map(|told| &told.members);
+        told.for_each(|(name, member)| value[name] = member.clone());
+        let own = json!({
+            "_links": links, "url": links.this.href, "uri": format!("vstfs:///Build/Definition/{}", known.id),
+            "id": known.id, "name": &*known.name, "revision": known.revision,
+            "createdDate": self.date(known.changes.last().map_or(known.created, |change| change.at)),
+            "authoredBy": self.requester(), "project": self.project_value(known.project_id),
+            "queue": self.queue_reference(known),
+        });
+        if let Value::Object(own) = own {
+            own.into_iter().for_each(|(name, member)| value[name] = member);
+        }
+        object(value)
     }
 
-    fn build_repository(&self, project: Uuid) -> Value {
+    fn revision_values(&self, id: DefinitionId) -> Vec<Value> {
+        let Some(known) = self.definitions.get(id) else { return Vec::new() };
+        let url = self.definition_reference(known).links.this.href;
+        let value = |revision: Revision| {
+            object(json!({
+                "revision": revision.number, "name": &*revision.name, "changedBy": self.requester(),
+                "changedDate": self.date(revision.at), "changeType": revision.kind, "comment": revision.comment,
+                "definitionUrl": format!("{url}?revision={}", revision.number),
+            }))
+        };
+        known.revisions().into_iter().map(value).collect()
+    }
+
+    pub(super) fn build_repository(&self, project: Uuid) -> Value {
         let name = self.projects.get(project).map(|project| project.name.clone());
         json!({
             "id": self.named_guid("repository", &project.to_string()), "type": "TfsGit", "name": name,
             "url": format!("{}/_git/{}", self.settings.url, name.as_deref().unwrap_or_default()),
             "defaultBranch": "refs/heads/main", "clean": null, "checkoutSubmodules": false,
         })
-    }
-
-    pub(super) fn write_build(&self, id: BuildId, out: &mut Vec<u8>) {
-        let found =
-            self.builds.get(id).and_then(|build| Some((build, self.definitions.get(build.definition)?)));
-        let Some((build, definition)) = found else { return };
-        write(out, &self.build_value(build, definition));
-    }
-
-    fn build_value(&self, build: &Build, definition: &KnownDefinition) -> Value {
-        let owner = self.owner_reference(build, Some(definition));
-        let plan = json!({ "planId": build.plan });
-        let (details, url) = (&build.details, owner.links.this.href.clone());
-        let date = |instant: Instant| self.date(instant);
-        let changed = build.finished.or(build.started).unwrap_or(build.queued);
-        let project = self.project_value(definition.project_id);
-        let mut links = json!(owner.links);
-        links["timeline"] = json!({ "href": format!("{url}/Timeline") });
-        let problems = build.failure.iter().map(|problem| json!({ "result": "error", "message": problem }));
-        object(json!({
-            "_links": links, "properties": {}, "url": url, "id": build.id, "uri": build_uri(build.id),
-            "buildNumber": self.build_number(build), "buildNumberRevision": build.id,
-            "status": build.status(), "result": build.result().map(build_result),
-            "queueTime": date(build.queued), "startTime": build.started.map(date),
-            "finishTime": build.finished.map(date), "lastChangedDate": date(changed),
-            "lastChangedBy": self.requester(), "requestedFor": self.requester(), "requestedBy": self.requester(),
-            "definition": {
-                "id": definition.id, "name": &*definition.name, "revision": definition.revision, "path": "\\",
-                "url": self.definition_reference(definition).links.this.href, "drafts": [],
-                "uri": format!("vstfs:///Build/Definition/{}", definition.id),
-                "type": "build", "queueStatus": "enabled", "project": project,
-            },
-            "project": project, "sourceBranch": build.branch(),
-            "sourceVersion": details.source_version.as_deref().unwrap_or(NO_VERSION),
-            "parameters": details.parameters, "templateParameters": details.template_parameters,
-            "queue": self.queue_reference(definition), "priority": details.priority, "reason": details.reason,
-            "orchestrationPlan": plan, "plans": [plan], "logs": {
-                "id": 0, "type": "Container", "url": format!("{url}/logs"),
-            },
-            "repository": self.build_repository(definition.project_id),
-            "keepForever": details.keep_forever, "retainedByRelease": false, "triggerInfo": {},
-            "appendCommitMessageToRunName": true, "tags": details.tags,
-            "validationResults": problems.collect::<Vec<_>>(),
-        }))
     }
 
     /// Stages and phases from what the service decides, jobs and tasks as their workers tell them.
@@ -201,6 +212,7 @@ impl Service {
         let mut records = Vec::new();
         let stage_id = |stage: usize| self.part_id(build, "stage", stage);
         let mut reported = self.plan_records(build.plan);
+        leave_out_earlier(build, &mut reported);
         for (number, name) in build.what.stages.iter().enumerate() {
             let phases = build.what.outline.stages[number].phases.clone();
             let jobs = build.requests[phases].iter().flatten();
@@ -208,6 +220,7 @@ impl Service {
             let mut record = self.part_record(build, jobs, standing);
             (record.id, record.kind, record.order) = (stage_id(number), "Stage".to_owned(), place(number));
             (record.name, record.identifier) = (name.to_string(), Some(name.to_string()));
+            record.attempt += u64::from(build.progress.retries(number));
             records.push(record);
         }
         for (number, phase) in build.what.phases.iter().enumerate() {
@@ -218,15 +231,21 @@ impl Service {
             (record.id, record.kind) = (self.part_id(build, "phase", number), "Phase".to_owned());
             (record.name, record.parent_id) = (phase.name.to_string(), Some(stage_id(stage)));
             (record.ref_name, record.identifier) = (Some(phase.name.to_string()), Some(identifier.clone()));
+            record.attempt += u64::from(build.progress.retries(stage));
             let first = build.what.outline.stages[stage].phases.start;
             record.order = place(number - first);
             let id = record.id;
             records.push(record);
-            let jobs = build.requests[number].iter().filter_map(|request| self.requests.get(request));
-            for (position, job) in jobs.enumerate() {
+            let jobs = build.requests[number].iter().map(|request| self.requests.get(request)).enumerate();
+            for (position, job) in jobs.filter_map(|(position, job)| Some((position, job?))) {
                 let Some(known) = reported.iter_mut().find(|record| record.id == job.job_id) else {
                     continue;
                 };
+                let before =
+                    build.earlier.iter().filter(|before| (before.phase, before.job) == (number, position));
+                let attempt = |(number, before): (usize, &Earlier)| json!({ "attempt": number + 1, "timelineId": build.plan, "recordId": before.job_id });
+                known.previous_attempts = before.enumerate().map(attempt).collect();
+                known.attempt += known.previous_attempts.len() as u64;
                 known.parent_id = Some(id);
                 known.order.get_or_insert(position as i64 + 1);
                 known
@@ -316,14 +335,21 @@ impl Service {
         let web = self.definition_reference(known).links.web;
         json!({
             "_links": { "self": { "href": url }, "web": web }, "url": url,
-            "id": id, "revision": known.revision, "name": &*known.name, "folder": "\\",
+            "id": id, "revision": known.revision, "name": &*known.name, "folder": known.path(),
         })
     }
 
     fn whole_pipeline(&self, id: DefinitionId) -> Value {
         let mut value = self.pipeline_value(id);
-        let repository = self.definitions.get(id).map(|known| self.repository(known.project_id));
-        value["configuration"] = json!({ "type": "yaml", "path": YAML_PATH, "repository": repository });
+        let Some(known) = self.definitions.get(id) else { return value };
+        let told = |member: &str| known.told.as_ref().and_then(|told| told.members.get(member));
+        let repository = told("repository").filter(|repository| repository["id"].is_string());
+        let repository = repository.map_or_else(
+            || self.repository(known.project_id),
+            |told| json!({ "id": told["id"], "type": told["type"].as_str().map(repository_kind) }),
+        );
+        let path = told("process").and_then(|process| process["yamlFilename"].as_str()).unwrap_or(YAML_PATH);
+        value["configuration"] = json!({ "type": "yaml", "path": path, "repository": repository });
         value
     }
 
@@ -388,6 +414,28 @@ impl Service {
         }
         yaml
     }
+}
+
+/// Leaves out what was told of jobs of former attempts, with their tasks.
+fn leave_out_earlier(build: &Build, records: &mut Vec<Record>) {
+    let mut gone: BTreeSet<Uuid> = build.earlier.iter().filter_map(|earlier| earlier.job_id).collect();
+    let mut count = records.len() + 1;
+    while !gone.is_empty() && records.len() < count {
+        count = records.len();
+        let is_gone = |record: &Record| {
+            gone.contains(&record.id) || record.parent_id.is_some_and(|parent| gone.contains(&parent))
+        };
+        let more: Vec<Uuid> =
+            records.iter().filter(|record| is_gone(record)).map(|record| record.id).collect();
+        records.retain(|record| !is_gone(record));
+        gone.extend(more);
+    }
+}
+
+/// How pipelines name the kind of a repository that definitions name.
+fn repository_kind(kind: &str) -> &str {
+    let known = REPOSITORY_KINDS.iter().find(|(_, _, known)| known.eq_ignore_ascii_case(kind));
+    known.map_or("unknown", |(_, name, _)| name)
 }
 
 /// A place in a list, as records count them.

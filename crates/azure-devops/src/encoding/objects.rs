@@ -144,7 +144,7 @@ pub(super) struct JobRequestObject<'a> {
     pub(super) service_owner: &'static str,
     pub(super) host_id: Uuid,
     pub(super) scope_id: Uuid,
-    pub(super) plan_type: &'static str,
+    pub(super) plan_type: &'a str,
     pub(super) plan_id: Uuid,
     pub(super) job_id: Uuid,
     pub(super) demands: Vec<&'a str>,

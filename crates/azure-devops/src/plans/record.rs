@@ -116,6 +116,9 @@ pub struct Record {
     pub variables: BTreeMap<String, Value>,
     /// Which attempt it is.
     pub attempt: u64,
+    /// The attempts before it, as the service knows them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub previous_attempts: Vec<Value>,
     /// What it is called in the whole run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub identifier: Option<String>,

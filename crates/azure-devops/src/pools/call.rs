@@ -9,7 +9,9 @@ use serde_json::Value;
 
 use crate::call::{Answer, Include, JobRequestQuery};
 use crate::demands::Demand;
+use crate::direct_requests::RequestDraft;
 use crate::ids::{AgentId, PoolId, QueueId, RequestId};
+use crate::messages::SentText;
 use crate::parallel::ParallelismTag;
 use crate::queues::QueueQuery;
 use crate::{Refusal, Service};
@@ -111,6 +113,31 @@ pub enum PoolCall {
         /// Which of them.
         query: JobRequestQuery,
     },
+    /// `POST jobrequests`: queues a request without a build.
+    QueueRequest {
+        /// The pool.
+        pool: PoolId,
+        /// What is said of it.
+        draft: RequestDraft,
+    },
+    /// `POST queues/{id}/agentrequests`: the same by the pool's queue.
+    QueueRequestTo {
+        /// By id or name.
+        project: String,
+        /// The queue.
+        queue: QueueId,
+        /// What is said of it.
+        draft: RequestDraft,
+    },
+    /// `POST messages?requestId=`: sends a message to the agent that has a request.
+    SendMessage {
+        /// The pool.
+        pool: PoolId,
+        /// The job request.
+        request: RequestId,
+        /// What is sent.
+        text: SentText,
+    },
     /// `GET jobrequests/{id}?includeStatus=true`.
     GetStatus {
         /// The pool.
@@ -178,6 +205,9 @@ impl PoolCall {
             | Self::AddQueue { .. }
             | Self::RemoveQueue { .. }
             | Self::ProvisionQueues { .. }
+            | Self::QueueRequest { .. }
+            | Self::QueueRequestTo { .. }
+            | Self::SendMessage { .. }
             | Self::EndJobRequest { .. }
             | Self::SetParallelJobs { .. } => true,
         }
@@ -369,6 +399,11 @@ impl Service {
             PoolCall::ListQueueRequests { project, queue, query } => {
                 return self.list_queue_requests(&project, queue, query);
             }
+            PoolCall::QueueRequest { pool, draft } => return self.queue_request(pool, draft),
+            PoolCall::QueueRequestTo { project, queue, draft } => {
+                return self.queue_request_to(&project, queue, draft);
+            }
+            PoolCall::SendMessage { pool, request, text } => return self.send_message(pool, request, text),
             PoolCall::GetStatus { pool, request } => PoolAnswer::Status(self.job(pool, request)?.id),
             PoolCall::EndJobRequest { pool, request, result, agent_shutting_down } => {
                 return self.end_job_request(pool, request, result, agent_shutting_down);

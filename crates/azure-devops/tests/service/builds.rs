@@ -256,3 +256,21 @@ fn a_cancelled_build_that_is_completed_stays_as_it_is() {
     organization.call(Call::Build(BuildCall::cancel(build))).expect("no error");
     assert_eq!(organization.read(Call::Build(BuildCall::get(build)))["result"], "succeeded");
 }
+
+#[test]
+fn several_builds_are_changed_together_or_none_of_them() {
+    let mut organization = Organization::with_template();
+    organization.define("ci", 1, &[]);
+    let [one, other] = [1, 2].map(|_| organization.queue("ci").expect("a build"));
+    let cancel = || BuildChange { cancel: true, ..BuildChange::default() };
+    let mut change = |ids: &[BuildId]| {
+        let changes = ids.iter().map(|id| (*id, cancel())).collect();
+        let answer = organization.call(BuildCall::ChangeSeveral(Some("shop".to_owned()), changes).into());
+        let left = organization.service.unfinished();
+        answer
+            .map(|answer| (organization.json(&answer)["count"].clone(), left))
+            .map_err(|refusal| (refusal, left))
+    };
+    assert_eq!(change(&[one, BuildId(9)]), Err((Refusal::BuildNotFound(BuildId(9)), 2)));
+    assert_eq!(change(&[one, other]), Ok((2.into(), 0)));
+}

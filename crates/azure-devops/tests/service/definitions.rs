@@ -333,3 +333,13 @@ fn a_pipeline_is_a_definition_in_other_words() {
     let usual = organization.read(BuildCall::GetPipeline(None, DefinitionId(1)).into());
     assert_eq!(usual["configuration"]["repository"]["type"], "azureReposGit", "one of the control route's");
 }
+
+#[test]
+fn a_secret_variable_is_there_without_its_value() {
+    let mut organization = organization();
+    let variables = json!({ "key": { "value": "hush", "isSecret": true }, "plain": { "value": "told" } });
+    let members = json!({ "variables": variables }).as_object().cloned().expect("an object");
+    let id = create(&mut organization, DefinitionDraft { members, ..draft("made") }).expect("a definition");
+    let told = read(&mut organization, id)["variables"].clone();
+    assert_eq!((&told["key"]["value"], &told["plain"]["value"]), (&Value::Null, &"told".into()));
+}

@@ -3,6 +3,8 @@
 mod agents;
 mod assignment;
 mod builds;
+mod definitions;
+mod direct_requests;
 mod driver;
 mod endings;
 mod job_requests;
@@ -12,5 +14,6 @@ mod parallel;
 mod pipelines;
 mod plans;
 mod pools;
+mod projects;
 mod queues;
 mod quirks;

@@ -268,3 +268,102 @@ fn only_a_completed_build_that_nobody_keeps_is_deleted() {
     assert_eq!(gone.err(), Some(Refusal::BuildNotFound(build)));
     assert_eq!(organization.now, Instant::START);
 }
+
+fn retry(
+    organization: &mut Organization,
+    build: BuildId,
+    stage: &str,
+    all_jobs: bool,
+) -> Result<Answer, Refusal> {
+    organization.call(BuildCall::RetryStage(None, build, stage.to_owned(), all_jobs).into())
+}
+
+/// A build of two stages whose first one has failed with one of its two jobs.
+fn failed() -> (Organization, BuildId, uuid::Uuid) {
+    let mut organization = Organization::with_template();
+    let mut deploy = Stage::of("deploy", vec![phase("release", &[], 1)]);
+    deploy.depends_on = vec!["build".to_owned()];
+    let definition = pipeline(vec![Stage::of("build", vec![phase("compile", &[], 2)]), deploy]);
+    organization.call(Call::Build(BuildCall::define(definition))).expect("a definition");
+    let build = organization.queue("ci").expect("a build");
+    let (_, session) = organization.listen("pod-a");
+    run_next(&mut organization, session, JobResult::Succeeded);
+    run_next(&mut organization, session, JobResult::Failed);
+    assert_eq!(read(&mut organization, build)["result"], "failed");
+    (organization, build, session)
+}
+
+#[test]
+fn a_retried_stage_runs_the_jobs_that_did_not_succeed_and_then_what_depends_on_it() {
+    let (mut organization, build, session) = failed();
+    retry(&mut organization, build, "BUILD", false).expect("retried");
+    let value = read(&mut organization, build);
+    assert_eq!((&value["status"], value.get("result")), (&"inProgress".into(), None));
+    run_next(&mut organization, session, JobResult::Succeeded);
+    run_next(&mut organization, session, JobResult::Succeeded);
+    assert_eq!(queued(&organization), ["compile 1", "compile 2", "compile 2", "release 1"]);
+    assert_eq!(read(&mut organization, build)["result"], "succeeded");
+    assert_eq!(organization.service.unfinished(), 0);
+}
+
+#[test]
+fn a_retried_stage_runs_all_jobs_if_that_is_asked_for_even_of_a_success() {
+    let (mut organization, build, session) = failed();
+    retry(&mut organization, build, "build", true).expect("retried");
+    for _ in 0..3 {
+        run_next(&mut organization, session, JobResult::Succeeded);
+    }
+    assert_eq!(read(&mut organization, build)["result"], "succeeded");
+    assert!(matches!(retry(&mut organization, build, "build", false), Err(Refusal::Invalid(_))));
+    retry(&mut organization, build, "deploy", true).expect("retried");
+    run_next(&mut organization, session, JobResult::Failed);
+    assert_eq!(read(&mut organization, build)["result"], "failed");
+    assert_eq!(queued(&organization).last().map(String::as_str), Some("release 1"));
+}
+
+#[test]
+fn a_stage_that_runs_or_never_ran_or_is_not_there_cannot_be_retried() {
+    let (mut organization, build, session) = failed();
+    for stage in ["deploy", "nowhere"] {
+        assert!(matches!(retry(&mut organization, build, stage, true), Err(Refusal::Invalid(_))), "{stage}");
+    }
+    retry(&mut organization, build, "build", false).expect("retried");
+    assert!(matches!(retry(&mut organization, build, "build", false), Err(Refusal::Invalid(_))));
+    run_next(&mut organization, session, JobResult::Failed);
+    retry(&mut organization, build, "build", false).expect("again");
+}
+
+#[test]
+fn a_cancelled_build_goes_on_with_the_stage_that_is_retried() {
+    let (mut organization, build) = queued_with(vec![phase("build", &[], 2), phase("test", &["build"], 1)]);
+    let (_, session) = organization.listen("pod-a");
+    run_next(&mut organization, session, JobResult::Succeeded);
+    organization.cancel(build);
+    assert_eq!(read(&mut organization, build)["result"], "canceled");
+    retry(&mut organization, build, DEFAULT_STAGE, false).expect("retried");
+    run_next(&mut organization, session, JobResult::Succeeded);
+    run_next(&mut organization, session, JobResult::Succeeded);
+    assert_eq!(read(&mut organization, build)["result"], "succeeded");
+    assert_eq!(queued(&organization), ["build 1", "build 2", "build 2", "test 1"]);
+}
+
+#[test]
+fn a_timeline_shows_the_latest_attempt_and_names_the_ones_before() {
+    let (mut organization, build, _) = failed();
+    let timeline = |organization: &mut Organization| {
+        let timeline = organization.read(BuildCall::GetTimeline(None, build, None).into());
+        let records = timeline["records"].as_array().expect("records").clone();
+        let of = |kind: &str| records.iter().filter(|one| one["type"] == kind).cloned().collect::<Vec<_>>();
+        (of("Stage"), of("Job"))
+    };
+    let (_, before) = timeline(&mut organization);
+    retry(&mut organization, build, "build", false).expect("retried");
+    let (stages, jobs) = timeline(&mut organization);
+    assert_eq!((&stages[0]["attempt"], &stages[1]["attempt"]), (&2.into(), &1.into()));
+    let again = jobs.iter().find(|job| job["name"] == "compile 2").expect("the job");
+    let failed = before.iter().find(|job| job["name"] == "compile 2").expect("the job");
+    assert_eq!((jobs.len(), &again["attempt"], &again["state"]), (2, &2.into(), &"pending".into()));
+    assert_eq!(again["previousAttempts"][0]["recordId"], failed["id"]);
+    let other = jobs.iter().find(|job| job["name"] == "compile 1").expect("the job");
+    assert_eq!((&other["attempt"], other.get("previousAttempts")), (&1.into(), None));
+}

@@ -4,14 +4,14 @@ use axum::http::Method;
 use azure_devops::wire::millis_of_date;
 use azure_devops::{
     BuildCall, BuildChange, BuildDetails, BuildDraft, BuildId, BuildPriority, BuildQuery, BuildReason,
-    BuildStatus, BuildTime, Call, DefinitionId, DefinitionQuery, DefinitionRef, LogPart, Refusal, TagChange,
-    results_named,
+    BuildStatus, BuildTime, Call, DefinitionId, DefinitionQuery, DefinitionRef, LogPart, ProjectChange,
+    Refusal, TagChange, results_named,
 };
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Work, read};
-use crate::query::Query;
+use super::{Work, definitions, read};
+use crate::query::{Query, WireEnum};
 use crate::routes::{BuildPlace, BuildRoute};
 
 /// Says what such a request asks for, or that its method is not modelled on this route.
@@ -31,17 +31,22 @@ pub(super) fn decode(
             },
         },
         ("GET", BuildPlace::Project(name)) => BuildCall::GetProject(name.clone()),
-        ("GET", BuildPlace::Definitions) => BuildCall::ListDefinitions(Box::new(DefinitionQuery {
-            name: query.text("name").map(str::to_owned),
-            ids: query.list("definitionids")?,
-            ..definition_query(project(), query)?
-        })),
-        ("GET", BuildPlace::Definition(id)) => BuildCall::GetDefinition(project(), *id),
+        ("POST", BuildPlace::Projects) => BuildCall::CreateProject(project_change(body)?),
+        ("PATCH", BuildPlace::Project(name)) => BuildCall::ChangeProject(name.clone(), project_change(body)?),
+        ("DELETE", BuildPlace::Project(name)) => BuildCall::RemoveProject(name.clone()),
+        ("GET", BuildPlace::Operation(id)) => BuildCall::GetOperation(*id),
+        (_, BuildPlace::Definition(_) | BuildPlace::Definitions | BuildPlace::Revisions(_)) => {
+            return definitions::decode(method, route, query, body);
+        }
         ("POST", BuildPlace::Builds) => BuildCall::Queue(Box::new(build_draft(project(), query, body)?)),
         ("GET", BuildPlace::Builds) => BuildCall::list(build_query(project(), query)?),
         ("GET", BuildPlace::Build(id)) => BuildCall::Get(project(), *id),
         ("PATCH", BuildPlace::Build(id)) => match build_change(body)? {
             Some(change) => BuildCall::Change(project(), *id, change),
+            None => return Ok(None),
+        },
+        ("PATCH", BuildPlace::Builds) => match build_changes(body)? {
+            Some(changes) => BuildCall::ChangeSeveral(project(), changes),
             None => return Ok(None),
         },
         ("DELETE", BuildPlace::Build(id)) => BuildCall::Delete(project(), *id),
@@ -60,9 +65,12 @@ pub(super) fn decode(
             BuildCall::ListNothing(project(), *id)
         }
         (_, BuildPlace::Tags(_) | BuildPlace::Tag(..)) => return tags(method, route, body),
-        ("PATCH", BuildPlace::Stage(id, stage)) => match stage_is_cancelled(body)? {
-            true => BuildCall::CancelStage(project(), *id, stage.clone()),
-            false => return Ok(None),
+        ("PATCH", BuildPlace::Stage(id, stage)) => match stage_change(body)? {
+            Some(StageChange::Cancel) => BuildCall::CancelStage(project(), *id, stage.clone()),
+            Some(StageChange::Retry { all_jobs }) => {
+                BuildCall::RetryStage(project(), *id, stage.clone(), all_jobs)
+            }
+            None => return Ok(None),
         },
         ("GET", BuildPlace::ResourceUsage) => BuildCall::GetResourceUsage,
         _ => return pipelines(method, route, query, body),
@@ -98,6 +106,10 @@ fn pipelines(
             as_pipelines: true,
             ..definition_query(project, query)?
         })),
+        ("POST", BuildPlace::Pipelines) => match definitions::pipeline(project, body)? {
+            Some(draft) => BuildCall::CreatePipeline(Box::new(draft)),
+            None => return Ok(None),
+        },
         ("GET", BuildPlace::Pipeline(id)) => BuildCall::GetPipeline(project, *id),
         ("POST", BuildPlace::Preview(id)) => BuildCall::Preview(project, *id),
         ("POST", BuildPlace::Runs(id)) => run(project, *id, body)?,
@@ -111,7 +123,7 @@ fn pipelines(
     Ok(Some(Work::Call(Call::Build(call))))
 }
 
-fn definition_query(project: Option<String>, query: &Query) -> Result<DefinitionQuery, Refusal> {
+pub(super) fn definition_query(project: Option<String>, query: &Query) -> Result<DefinitionQuery, Refusal> {
     let order = query.text("queryorder").or(query.text("orderby")).unwrap_or_default().to_lowercase();
     Ok(DefinitionQuery {
         project,
@@ -223,32 +235,60 @@ fn millis_since_1970(key: &str, text: &str) -> Result<i64, Refusal> {
 /// What a `PATCH` changes. Clients send the whole build back, most of it as it was; nothing if it asks for
 /// something that is not modelled.
 fn build_change(body: &[u8]) -> Result<Option<BuildChange>, Refusal> {
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct ChangeBody {
-        status: Option<Value>,
-        keep_forever: Option<bool>,
-        build_number: Option<String>,
-    }
-    let body: ChangeBody = read(body)?;
-    // `none` and `all` are statuses, too, and change nothing.
-    let status = body.status.and_then(|status| serde_json::from_value::<BuildStatus>(status).ok());
-    let change = BuildChange {
-        cancel: status == Some(BuildStatus::Cancelling),
-        keep_forever: body.keep_forever,
-        number: body.build_number,
-    };
-    Ok((change != BuildChange::default()).then_some(change))
+    Ok(read::<ChangeBody>(body)?.change())
 }
 
-/// Whether a stage is cancelled; nothing else that can be done to one is modelled.
-fn stage_is_cancelled(body: &[u8]) -> Result<bool, Refusal> {
-    #[derive(Deserialize)]
-    struct StageBody {
-        state: Value,
+/// What a `PATCH` of several builds changes: each names its id.
+fn build_changes(body: &[u8]) -> Result<Option<Vec<(BuildId, BuildChange)>>, Refusal> {
+    let change = |body: ChangeBody| {
+        let id = body.id.ok_or_else(|| Refusal::Invalid("Each build has to name its id.".to_owned()))?;
+        Ok(body.change().map(|change| (id, change)))
+    };
+    let changes = read::<Vec<ChangeBody>>(body)?.into_iter().map(change);
+    Ok(changes.collect::<Result<Vec<_>, _>>()?.into_iter().collect())
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ChangeBody {
+    id: Option<BuildId>,
+    status: Option<Value>,
+    keep_forever: Option<bool>,
+    build_number: Option<String>,
+}
+
+impl ChangeBody {
+    fn change(self) -> Option<BuildChange> {
+        // `none` and `all` are statuses, too, and change nothing.
+        let status = self.status.and_then(|status| serde_json::from_value::<BuildStatus>(status).ok());
+        let change = BuildChange {
+            cancel: status == Some(BuildStatus::Cancelling),
+            keep_forever: self.keep_forever,
+            number: self.build_number,
+        };
+        (change != BuildChange::default()).then_some(change)
     }
-    let state = read::<StageBody>(body)?.state;
-    Ok(state == 0 || state.as_str().is_some_and(|state| state.eq_ignore_ascii_case("cancel")))
+}
+
+/// What is done to a stage (azure-devops-node-api 17.0.1, BuildInterfaces, `StageUpdateType`).
+#[derive(Debug, Clone, Copy)]
+enum StageChange {
+    Cancel,
+    Retry { all_jobs: bool },
+}
+
+/// What is done to a stage; nothing if that is not modelled.
+fn stage_change(body: &[u8]) -> Result<Option<StageChange>, Refusal> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct StageBody {
+        state: WireEnum,
+        force_retry_all_jobs: Option<bool>,
+    }
+    let body: StageBody = read(body)?;
+    let retry = StageChange::Retry { all_jobs: body.force_retry_all_jobs.unwrap_or_default() };
+    let changes = [(0, "cancel", Some(StageChange::Cancel)), (1, "retry", Some(retry)), (2, "run", None)];
+    body.state.of("state", &changes)
 }
 
 /// The same, with a log as a list of its lines.
@@ -262,6 +302,25 @@ pub(crate) fn with_json(work: Work) -> Work {
     }
 }
 
+/// The same, with logs as an archive; nothing if there is none of what is asked for.
+pub(crate) fn with_zip(work: Work) -> Option<Work> {
+    let call = match work {
+        Work::Call(Call::Build(BuildCall::ReadLog(project, id, part))) => {
+            BuildCall::ReadArchive(project, id, Some(part))
+        }
+        Work::Call(Call::Build(BuildCall::ListLogs(project, id))) => {
+            BuildCall::ReadArchive(project, id, None)
+        }
+        _ => return None,
+    };
+    Some(Work::Call(call.into()))
+}
+
+/// Whether the answer, if there is one, is an archive.
+pub(crate) fn is_zip(call: &Call) -> bool {
+    matches!(call, Call::Build(BuildCall::ReadArchive(..)))
+}
+
 /// Whether the answer, if there is one, is plain text.
 pub(crate) fn is_text(call: &Call) -> bool {
     matches!(call, Call::Build(BuildCall::ReadLog(_, _, part)) if !part.as_json)
@@ -271,6 +330,22 @@ fn log_part(log: u64, query: &Query) -> Result<LogPart, Refusal> {
     let (start, end) = (query.value("startline")?, query.value("endline")?);
     Ok(LogPart { log, start, end, as_json: false })
 }
+
+/// A project that is made or changed. What it is to have beside that is not looked at.
+fn project_change(body: &[u8]) -> Result<ProjectChange, Refusal> {
+    #[derive(Deserialize)]
+    struct ProjectBody {
+        name: Option<String>,
+        description: Option<String>,
+        visibility: Option<WireEnum>,
+    }
+    let body: ProjectBody = read(body)?;
+    let public = body.visibility.map(|visibility| visibility.of("visibility", &VISIBILITIES)).transpose()?;
+    Ok(ProjectChange { name: body.name, description: body.description, public })
+}
+
+/// Who can see a project (azure-devops-node-api 17.0.1, CoreInterfaces, `ProjectVisibility`).
+const VISIBILITIES: [(u64, &str, bool); 2] = [(0, "private", false), (2, "public", true)];
 
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -393,12 +468,54 @@ mod tests {
     }
 
     #[test]
-    fn what_can_be_done_to_a_stage_is_cancelling_it() {
+    fn several_builds_are_changed_at_once_and_each_names_its_id() {
+        let body = r#"[{"id":5,"status":"cancelling"},{"id":6,"keepForever":true,"tags":[]}]"#;
+        let BuildCall::ChangeSeveral(_, changes) = call("PATCH", "P/_apis/build/builds", body) else {
+            panic!("no changes")
+        };
+        let told = changes.iter().map(|(id, change)| (id.0, change.cancel, change.keep_forever));
+        assert_eq!(told.collect::<Vec<_>>(), [(5, true, None), (6, false, Some(true))]);
+        let patch = |body: &str| decoded("PATCH", "P/_apis/build/builds", body);
+        assert!(matches!(patch(r#"[{"status":"cancelling"}]"#), Err(Refusal::Invalid(_))));
+        assert!(matches!(patch(r#"[{"id":5,"keepForever":true},{"id":6,"quality":"x"}]"#), Ok(None)));
+    }
+
+    #[test]
+    fn projects_are_made_changed_and_taken_away() {
+        for visibility in ["2", "\"Public\""] {
+            let body =
+                format!(r#"{{"name":"p","description":"d","visibility":{visibility},"capabilities":{{}}}}"#);
+            let BuildCall::CreateProject(draft) = call("POST", "_apis/projects", &body) else {
+                panic!("no project")
+            };
+            assert_eq!((draft.name.as_deref(), draft.public), (Some("p"), Some(true)));
+        }
+        let change = call("PATCH", "_apis/projects/p", r#"{"description":"other"}"#);
+        assert!(
+            matches!(change, BuildCall::ChangeProject(name, ProjectChange { name: None, .. }) if name == "p")
+        );
+        assert!(
+            matches!(call("DELETE", "_apis/projects/p", ""), BuildCall::RemoveProject(name) if name == "p")
+        );
+        assert!(matches!(decoded("POST", "_apis/projects", r#"{"visibility":7}"#), Err(Refusal::Invalid(_))));
+    }
+
+    #[test]
+    fn a_stage_is_cancelled_or_retried_by_name_or_number() {
         let path = "P/_apis/build/builds/5/stages/Build";
         for body in [r#"{"state":"cancel"}"#, r#"{"state":0}"#] {
             let call = call("PATCH", path, body);
             assert!(matches!(call, BuildCall::CancelStage(_, BuildId(5), stage) if stage == "Build"));
         }
-        assert!(matches!(decoded("PATCH", path, r#"{"state":"retry"}"#), Ok(None)));
+        for (body, expected) in
+            [(r#"{"state":"Retry"}"#, false), (r#"{"state":1,"forceRetryAllJobs":true}"#, true)]
+        {
+            let call = call("PATCH", path, body);
+            assert!(
+                matches!(call, BuildCall::RetryStage(_, BuildId(5), _, all_jobs) if all_jobs == expected)
+            );
+        }
+        assert!(matches!(decoded("PATCH", path, r#"{"state":"run"}"#), Ok(None)));
+        assert!(matches!(decoded("PATCH", path, r#"{"state":"stop"}"#), Err(Refusal::Invalid(_))));
     }
 }

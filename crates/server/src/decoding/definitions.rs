@@ -154,7 +154,7 @@ struct PoolBody {
 /// A demand is a text, or a name and perhaps a value (azure-devops-node-api 17.0.1, BuildInterfaces, `Demand`).
 #[derive(Deserialize)]
 #[serde(untagged)]
-enum DemandBody {
+pub(super) enum DemandBody {
     Text(String),
     Parts { name: String, value: Option<String> },
 }
@@ -236,7 +236,7 @@ fn draft(project: Option<String>, query: &Query, body: &[u8]) -> Result<Option<D
         queue: body.queue.map(queue),
         phases: phases.into_iter().enumerate().map(phase).collect::<Result<_, _>>()?,
         demands: demands(body.demands)?,
-        duration: duration(body.variables.as_ref())?,
+        duration: duration(values(&body.variables))?,
         timeout: body.job_timeout_in_minutes.map(minutes),
         cancel_timeout: body.job_cancel_timeout_in_minutes.map(minutes),
         disabled: status == Some(Status::Disabled),
@@ -325,7 +325,7 @@ fn phase((number, body): (usize, PhaseBody)) -> Result<PhaseDraft, Refusal> {
             .filter(|queue| queue.id != Some(QueueId(0)) && *queue != QueueReference::default()),
         jobs,
         max_parallel: None,
-        duration: duration(body.variables.as_ref())?,
+        duration: duration(values(&body.variables))?,
         // Zero is as the definition has it.
         timeout: body.job_timeout_in_minutes.filter(|minutes| *minutes > 0).map(minutes),
         cancel_timeout: body.job_cancel_timeout_in_minutes.filter(|minutes| *minutes > 0).map(minutes),
@@ -342,7 +342,7 @@ fn condition(text: &str) -> Condition {
     }
 }
 
-fn demands(told: Option<Vec<DemandBody>>) -> Result<Vec<Demand>, Refusal> {
+pub(super) fn demands(told: Option<Vec<DemandBody>>) -> Result<Vec<Demand>, Refusal> {
     let text = |demand: DemandBody| match demand {
         DemandBody::Text(text) => text,
         DemandBody::Parts { name, value: Some(value) } if !value.is_empty() => {
@@ -355,12 +355,18 @@ fn demands(told: Option<Vec<DemandBody>>) -> Result<Vec<Demand>, Refusal> {
 }
 
 /// How long jobs take, by the variable that tells an emulated agent.
-fn duration(variables: Option<&BTreeMap<String, VariableBody>>) -> Result<Option<Millis>, Refusal> {
-    let mut told = variables.into_iter().flatten();
-    let told = told.find(|(name, _)| name.eq_ignore_ascii_case(DURATION_VARIABLE));
-    let text = told.and_then(|(_, variable)| variable.value.as_deref());
-    let millis = text.map(|text| text.parse().map(Millis)).transpose();
+pub(super) fn duration<'a>(
+    mut variables: impl Iterator<Item = (&'a String, Option<&'a str>)>,
+) -> Result<Option<Millis>, Refusal> {
+    let told = variables.find(|(name, _)| name.eq_ignore_ascii_case(DURATION_VARIABLE));
+    let millis = told.and_then(|(_, value)| value).map(|text| text.parse().map(Millis)).transpose();
     millis.map_err(|_| Refusal::Invalid(format!("The variable {DURATION_VARIABLE} has to be a number.")))
+}
+
+fn values(
+    variables: &Option<BTreeMap<String, VariableBody>>,
+) -> impl Iterator<Item = (&String, Option<&str>)> {
+    variables.iter().flatten().map(|(name, variable)| (name, variable.value.as_deref()))
 }
 
 #[cfg(test)]

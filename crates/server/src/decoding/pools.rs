@@ -1,15 +1,19 @@
 //! Requests about pools, queues and parallel jobs as calls.
 
+use std::collections::BTreeMap;
+
 use axum::http::Method;
 use azure_devops::wire::WireResult;
 use azure_devops::{
     AgentQuery, Call, Include, ParallelismTag, PoolCall, PoolChange, PoolDetails, PoolDraft, PoolId,
-    PoolQuery, PoolType, Properties, PropertyFilter, QueueQuery, Refusal,
+    PoolQuery, PoolType, Properties, PropertyFilter, QueueQuery, Refusal, RequestDraft, RequestId, SentText,
 };
 use model::event::JobResult;
 use model::scenario::ParallelJobs;
 use serde::Deserialize;
+use uuid::Uuid;
 
+use super::definitions::{DemandBody, demands, duration};
 use super::{Work, job_request_query, read};
 use crate::query::{Query, WireEnum};
 use crate::routes::PoolRoute;
@@ -48,6 +52,9 @@ pub(super) fn decode(
             queue: *queue,
             query: job_request_query(query)?,
         },
+        ("POST", PoolRoute::QueueRequests(project, queue)) => {
+            PoolCall::QueueRequestTo { project: project.clone(), queue: *queue, draft: request(body)? }
+        }
         ("GET", PoolRoute::ResourceLimits) => PoolCall::ResourceLimits,
         ("GET", PoolRoute::ResourceUsage) => PoolCall::ResourceUsage {
             tag: tag(query.text("parallelismtag").unwrap_or(ParallelismTag::Private.as_str()))?,
@@ -163,6 +170,60 @@ fn new_queue(project: &str, body: &[u8]) -> Result<PoolCall, Refusal> {
     Ok(PoolCall::AddQueue { project: project.to_owned(), name, pool: pool.and_then(|pool| pool.id) })
 }
 
+/// A job request that somebody queues (azure-devops-node-api 17.0.1, TaskAgentInterfaces, `TaskAgentJobRequest`).
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RequestBody {
+    demands: Option<Vec<DemandBody>>,
+    job_name: Option<String>,
+    plan_id: Option<Uuid>,
+    job_id: Option<Uuid>,
+    scope_id: Option<Uuid>,
+    plan_type: Option<String>,
+    orchestration_id: Option<String>,
+    definition: Option<OwnerBody>,
+    owner: Option<OwnerBody>,
+    data: Option<BTreeMap<String, String>>,
+}
+
+#[derive(Deserialize)]
+struct OwnerBody {
+    id: Option<u64>,
+    name: Option<String>,
+}
+
+/// `POST jobrequests`. Empty GUIDs are what .NET writes for none.
+pub(super) fn request(body: &[u8]) -> Result<RequestDraft, Refusal> {
+    let body: RequestBody = read(body)?;
+    let given = |id: Option<Uuid>| id.filter(|id| !id.is_nil());
+    let owner = |owner: OwnerBody| (owner.id.unwrap_or_default(), owner.name.unwrap_or_default());
+    Ok(RequestDraft {
+        demands: demands(body.demands)?,
+        name: body.job_name.filter(|name| !name.is_empty()),
+        plan: given(body.plan_id),
+        job: given(body.job_id),
+        scope: given(body.scope_id),
+        plan_type: body.plan_type.filter(|kind| !kind.is_empty()),
+        orchestration: body.orchestration_id.filter(|id| !id.is_empty()),
+        definition: body.definition.map(owner),
+        owner: body.owner.map(owner),
+        duration: duration(body.data.iter().flatten().map(|(name, value)| (name, Some(value.as_str()))))?,
+    })
+}
+
+/// `POST messages?requestId=`.
+pub(super) fn sent(pool: PoolId, request: RequestId, body: &[u8]) -> Result<Call, Refusal> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct MessageBody {
+        message_type: Option<String>,
+        body: Option<String>,
+    }
+    let MessageBody { message_type, body } = read(body)?;
+    let text = SentText { kind: message_type.unwrap_or_default(), body: body.unwrap_or_default() };
+    Ok(PoolCall::SendMessage { pool, request, text }.into())
+}
+
 fn tag(text: &str) -> Result<ParallelismTag, Refusal> {
     ParallelismTag::named(text)
         .ok_or_else(|| Refusal::Invalid(format!("The value '{text}' is not valid for parallelismTag.")))
@@ -182,7 +243,7 @@ fn parallel_jobs(body: &[u8]) -> Result<PoolCall, Refusal> {
 }
 
 /// `DELETE jobrequests/{id}?result=&agentShuttingDown=`. Without a result it is a cancellation.
-pub(super) fn ended(pool: PoolId, request: azure_devops::RequestId, query: &Query) -> Result<Call, Refusal> {
+pub(super) fn ended(pool: PoolId, request: RequestId, query: &Query) -> Result<Call, Refusal> {
     let result = match query.text("result") {
         Some(text) => serde_json::from_value::<WireResult>(text.into())
             .map(|result| result.0)
@@ -268,6 +329,40 @@ mod tests {
         assert_eq!((query.ids, query.pools), (vec![QueueId(3)], vec![PoolId(7)]));
         let call = call("POST", "p/_apis/distributedtask/queues", r#"{"name":"q","pool":{"id":7}}"#);
         assert!(matches!(call, PoolCall::AddQueue { pool: Some(PoolId(7)), .. }));
+    }
+
+    #[test]
+    fn a_request_is_queued_by_its_pool_or_by_its_queue() {
+        let nil = "00000000-0000-0000-0000-000000000000";
+        let body = format!(
+            r#"{{"demands":["java",{{"name":"os","value":"linux"}}],"jobName":"j","planId":"{nil}",
+                "owner":{{"id":3,"name":"o"}},"data":{{"poolproof.durationMillis":"5000"}}}}"#
+        );
+        let PoolCall::QueueRequest { pool, draft } = call("POST", &format!("{POOLS}/2/jobrequests"), &body)
+        else {
+            panic!("no request")
+        };
+        assert_eq!((pool, draft.plan, draft.name.as_deref()), (PoolId(2), None, Some("j")));
+        let demands: Vec<&str> = draft.demands.iter().map(azure_devops::Demand::as_str).collect();
+        assert_eq!(
+            (demands, draft.duration),
+            (vec!["java", "os -equals linux"], Some(model::Millis::seconds(5)))
+        );
+        assert_eq!((draft.owner, draft.definition), (Some((3, "o".to_owned())), None));
+        let queued = call("POST", "p/_apis/distributedtask/queues/4/agentrequests", "{}");
+        assert!(matches!(queued, PoolCall::QueueRequestTo { queue: QueueId(4), .. }));
+        assert!(decoded("POST", &format!("{POOLS}/2/jobrequests"), r#"{"planId":"x"}"#).is_err());
+    }
+
+    #[test]
+    fn a_message_is_sent_to_whoever_has_a_request_and_without_one_agents_are_asked_to_update() {
+        let body = r#"{"messageType":"Note","body":"hello"}"#;
+        let sent = call("POST", &format!("{POOLS}/2/messages?requestId=7"), body);
+        assert!(
+            matches!(sent, PoolCall::SendMessage { request: RequestId(7), text, .. } if text.body == "hello")
+        );
+        let refresh = decoded("POST", &format!("{POOLS}/2/messages?agentId=7"), "");
+        assert!(matches!(refresh, Ok(Some(Work::Call(Call::RefreshAgents { .. })))));
     }
 
     #[test]

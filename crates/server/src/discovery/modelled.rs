@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use axum::http::Method;
 
 use super::locations::{self, Location};
-use crate::decoding;
+use crate::decoding::{self, Work};
+use crate::openapi;
 use crate::query::{self, Query};
 use crate::routes;
 
@@ -25,7 +26,8 @@ fn paths(location: &Location) -> Vec<String> {
     let template = template(location);
     let value = |segment: &str| match segment.trim_matches(['{', '}', '*']) {
         "project" | "scopeIdentifier" => "p".to_owned(),
-        "planId" | "timelineId" | "recordId" | "sessionId" | "jobId" | "taskId" | "areaId" => GUID.to_owned(),
+        "planId" | "timelineId" | "recordId" | "sessionId" | "jobId" | "taskId" | "areaId"
+        | "operationId" => GUID.to_owned(),
         "packageType" => "agent".to_owned(),
         "hubName" => "Build".to_owned(),
         "versionString" | "version" => "1.0.0".to_owned(),
@@ -108,6 +110,34 @@ fn a_method_that_no_route_of_the_table_has_at_a_path_is_not_modelled() {
         }
     }
     assert!(wrong.is_empty(), "locations.txt does not have {wrong:#?}");
+}
+
+/// What is asked, if any of the bodies can be understood.
+fn work(method: &str, path: &str) -> Option<Work> {
+    let method: Method = method.parse().expect("a method");
+    let query = Query::parse(&format!("sessionId={GUID}&agentId=1"));
+    let route = routes::find(&method, &query::segments(path)).ok()??;
+    BODIES.iter().find_map(|body| decoding::decode(&method, &route, &query, body.as_bytes()).ok()?)
+}
+
+#[test]
+fn only_what_the_service_decides_may_be_kept_from_being_written_down() {
+    let document = openapi::document();
+    let mut seen = (0, 0);
+    for location in locations::all() {
+        let template = template(location).replace("{*", "{");
+        let shorter = template.rsplit_once('/').map_or("", |(shorter, _)| shorter);
+        for (form, path) in [&*template, shorter].into_iter().zip(paths(location)) {
+            for (method, _) in &location.methods {
+                let operation = &document["paths"][format!("/{form}")][method.to_lowercase()];
+                let (Some(work), true) = (work(method, &path), operation.is_object()) else { continue };
+                let is_decided = matches!(work, Work::Call(_));
+                assert_eq!(operation["responses"]["503"].is_object(), is_decided, "{method} {form}");
+                if is_decided { seen.0 += 1 } else { seen.1 += 1 }
+            }
+        }
+    }
+    assert!(seen.0 > 30 && seen.1 > 5, "{seen:?}");
 }
 
 #[test]

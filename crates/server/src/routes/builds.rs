@@ -18,8 +18,11 @@ pub(crate) struct BuildRoute {
 pub(crate) enum BuildPlace {
     Projects,
     Project(String),
+    /// A change of a project.
+    Operation(Uuid),
     Definitions,
     Definition(DefinitionId),
+    Revisions(DefinitionId),
     Builds,
     Build(BuildId),
     /// The latest build of a definition, by id or name.
@@ -48,8 +51,10 @@ impl BuildRoute {
         match &self.place {
             BuildPlace::Projects => "_apis/projects",
             BuildPlace::Project(_) => "_apis/projects/{projectId}",
+            BuildPlace::Operation(_) => "_apis/operations/{operationId}",
             BuildPlace::Definitions => "{project}/_apis/build/definitions",
             BuildPlace::Definition(_) => "{project}/_apis/build/definitions/{definitionId}",
+            BuildPlace::Revisions(_) => "{project}/_apis/build/definitions/{definitionId}/revisions",
             BuildPlace::Builds => "{project}/_apis/build/builds",
             BuildPlace::Build(_) => "{project}/_apis/build/builds/{buildId}",
             BuildPlace::Latest(_) => "{project}/_apis/build/latest/{definition}",
@@ -86,9 +91,11 @@ pub(crate) fn find(
     let place = match lower {
         ["projects"] => BuildPlace::Projects,
         ["projects", _] => BuildPlace::Project(last()),
+        ["operations", id] => BuildPlace::Operation(parse("operationId", id)?),
         ["build", "definitions"] => BuildPlace::Definitions,
-        ["build", "definitions", "templates"] => return Ok(None),
+        ["build", "definitions", "templates", ..] => return Ok(None),
         ["build", "definitions", id] => BuildPlace::Definition(parse("definitionId", id)?),
+        ["build", "definitions", id, "revisions"] => BuildPlace::Revisions(parse("definitionId", id)?),
         ["build", "builds"] => BuildPlace::Builds,
         ["build", "builds", id, rest @ ..] => match below_build(parse("buildId", id)?, rest, last)? {
             Some(place) => place,

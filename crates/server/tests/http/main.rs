@@ -3,6 +3,7 @@
 mod access;
 mod builds;
 mod client;
+mod definitions;
 mod discovery;
 mod fault_kinds;
 mod faults;
