@@ -29,6 +29,8 @@ RUST = {
         "builds.list": "get builds", "builds.queue": "queue build", "builds.get": "get build",
         "builds.delete": "delete build", "timeline.get": "get build timeline", "latest.get": "get latest build",
         "definitions.list": "get definitions", "definitions.get": "get definition",
+        "definitions.create": "create definition", "definitions.update": "update definition",
+        "definitions.delete": "delete definition",
         "artifacts.list": "get artifacts", "stages.update": "update stage", "resource_usage.get": "get resource usage",
     },
     "Pipelines": {

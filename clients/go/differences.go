@@ -40,3 +40,19 @@ func cancelledByItsStage(client build.Client, definition int) {
 	})
 	equal("cancelled by its stage", *get(client, *queued.Id).Result, build.BuildResultValues.Canceled)
 }
+
+// A build that was cancelled runs again.
+func retried(client build.Client, id int) {
+	do(client.UpdateStage, build.UpdateStageArgs{
+		Project: new(project), BuildId: &id, StageRefName: new("__default"),
+		UpdateParameters: &build.UpdateStageParameters{State: &build.StageUpdateTypeValues.Retry},
+	})
+	equal("runs again", *get(client, id).Status, build.BuildStatusValues.NotStarted)
+	timeline := call(client.GetBuildTimeline, build.GetBuildTimelineArgs{Project: new(project), BuildId: &id})
+	for _, record := range *timeline.Records {
+		if *record.Type == "Job" {
+			equal("the second attempt", []int{*record.Attempt, len(*record.PreviousAttempts)}, []int{2, 1})
+		}
+	}
+	call(client.UpdateBuild, build.UpdateBuildArgs{Project: new(project), BuildId: &id, Build: &cancelling})
+}

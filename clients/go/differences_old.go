@@ -21,3 +21,5 @@ func queuesForPools(taskagent.Client, int) {}
 func preview(pipelines.Client, int) {}
 
 func cancelledByItsStage(build.Client, int) {}
+
+func retried(build.Client, int) {}

@@ -6,6 +6,7 @@ const assert = require('node:assert');
 const { WebApi, getPersonalAccessTokenHandler } = require('azure-devops-node-api');
 const { Agent } = require('./agent');
 const builds = require('./builds');
+const made = require('./made');
 const pools = require('./pools');
 const { PROJECT, Recorded } = require('./recorded');
 
@@ -26,9 +27,13 @@ async function main() {
   await pools.limits(taskAgent);
   await pools.metadata(taskAgent, pool);
   await projects(core);
+  await made.projects(core);
 
   const byName = await builds.definitions(build);
   await pools.jobRequests(taskAgent, build, pool, byName.get(builds.ONE_JOB));
+  await made.buildsOf(build, await made.definitions({ build, taskAgent }, pool));
+  await made.pipelines({ build, pipelines });
+  await made.requests(taskAgent, task);
   await pools.updates(taskAgent, task);
   await pools.tasksAndQueues(taskAgent);
   const cancelled = await builds.queuedAndCancelled(build, byName.get(builds.ONE_JOB));
@@ -37,6 +42,7 @@ async function main() {
   await agent.leave();
   await builds.lists(build, cancelled, succeeded);
   await builds.pipelinesAndRuns(pipelines, build, byName.get(builds.ONE_JOB), succeeded);
+  await made.archives(build, succeeded.id, 'first line');
   await builds.marks(build, succeeded.id, byName.get(builds.THREE_JOBS));
   await builds.deleted(build, cancelled.id);
 

@@ -7,6 +7,7 @@ from azure.devops.connection import Connection
 from msrest.authentication import BasicAuthentication
 
 import builds
+import made
 import pools
 from agent import Agent
 from recorded import PROJECT, Recorded, equal
@@ -28,8 +29,11 @@ def main():
     pools.agents(task_agent, pool)
     pools.queues(task_agent, pool)
     projects(core)
+    made.projects(core, clients.get_operations_client())
 
     by_name = builds.definitions(build)
+    made.builds_of(build, made.definitions(build, task_agent, pool))
+    made.pipelines(pipelines, build)
     cancelled = builds.queued_and_cancelled(build, by_name[builds.ONE_JOB])
     agent = Agent(task_agent, raw, pool, "python-agent", {"Agent.Name": "python-agent", "java": "21"})
     succeeded = builds.run_by_an_agent(build, task, agent, by_name[builds.ONE_JOB])
@@ -38,6 +42,7 @@ def main():
     agent.leave()
     builds.lists(build, by_name, cancelled, succeeded)
     builds.pipelines_and_runs(pipelines, build, by_name[builds.ONE_JOB], succeeded)
+    made.archives(build, succeeded.id, builds.LINES)
     builds.marks(build, succeeded, by_name[builds.THREE_JOBS])
     builds.usage(build, agents=len(task_agent.get_agents(pool)))
     builds.deleted(build, cancelled)

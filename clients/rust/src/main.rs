@@ -3,6 +3,7 @@
 
 mod agent;
 mod builds;
+mod changes;
 mod made;
 mod operations;
 mod pools;
@@ -31,8 +32,12 @@ async fn main() {
     pools::agents(&clients, pool).await;
     pools::queues(&clients, pool).await;
     projects(&clients).await;
+    changes::projects(&clients).await;
 
     let (one_job, three_jobs) = builds::definitions(&clients).await;
+    let made = changes::definitions(&clients, pool).await;
+    changes::builds_of(&clients, made).await;
+    changes::pipelines(&clients).await;
     let cancelled = builds::queued_and_cancelled(&clients, one_job).await;
     let agent = Agent::join(&clients, &origin, &token, pool, "rust-agent").await;
     let succeeded = builds::run_by_an_agent(&clients, &agent, one_job).await;
