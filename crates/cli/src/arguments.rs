@@ -1,6 +1,7 @@
 //! The command line.
 
 mod bench;
+mod bisect;
 
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
@@ -15,6 +16,7 @@ use model::rules::{MOST_NODES, MOST_PODS_PER_NODE};
 pub(crate) use self::bench::{
     BenchCommand, CompareArguments, LatencyArguments, REPEAT_REAL, REPEAT_SIMULATED, Sweep,
 };
+pub(crate) use self::bisect::BisectArguments;
 
 /// Proves a KEDA-scaled Azure DevOps agent pool before production.
 #[derive(Debug, Parser)]
@@ -91,6 +93,8 @@ pub(crate) enum Command {
     Explain(ExplainArguments),
     /// Line up two logs of the same scenario: the same steps, and how far apart in time?
     Diff(DiffArguments),
+    /// Hold the simulation against real KEDA: the same scenarios on both, decision by decision and step by step.
+    Fidelity(FidelityArguments),
     /// Measure, over many runs.
     Bench {
         #[command(subcommand)]
@@ -98,8 +102,8 @@ pub(crate) enum Command {
     },
     /// Hold two results of `bench latency` side by side: did it get slower, or is that noise?
     Compare(CompareArguments),
-    /// Hold the simulation against real KEDA: the same scenarios on both, decision by decision and step by step.
-    Fidelity(FidelityArguments),
+    /// Find the version of KEDA that broke a scenario, or mended it, and show what changed.
+    Bisect(BisectArguments),
     /// Serve a fake Azure DevOps organisation.
     Serve(ServeArguments),
     /// Local clusters: real Kubernetes and KEDA as plain processes.

@@ -3,6 +3,7 @@
 
 mod agent;
 mod bench;
+mod bisect;
 mod check;
 mod cluster;
 mod compare;
@@ -64,9 +65,10 @@ fn dispatch(command: Command, colour: Colour) -> Outcome {
         Command::Verify(arguments) => verify::verify(&arguments, colour),
         Command::Explain(arguments) => compare::explain(&arguments, colour),
         Command::Diff(arguments) => compare::diff(&arguments, colour),
+        Command::Fidelity(arguments) => block_on(fidelity::fidelity(arguments, colour)),
         Command::Bench { command } => block_on(bench::bench(command, colour)),
         Command::Compare(arguments) => compare_latency::compare(&arguments, colour),
-        Command::Fidelity(arguments) => block_on(fidelity::fidelity(arguments, colour)),
+        Command::Bisect(arguments) => block_on(bisect::bisect(arguments, colour)),
         Command::Serve(arguments) => block_on(serve::serve(arguments)),
         Command::Cluster { command } => block_on(cluster::cluster(command)),
         Command::Check { command } => block_on(check::check(command)),

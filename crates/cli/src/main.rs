@@ -5,9 +5,11 @@
 
 mod aggregate;
 mod arguments;
+mod bisect;
 mod command;
 mod exit;
 mod fidelity;
+mod matrix;
 mod problems;
 mod progress;
 mod sweep;

@@ -19,6 +19,7 @@ use super::{Outcome, has_colour, interruption, print, width};
 use crate::aggregate::{self, Group};
 use crate::arguments::{Colour, Output, RunArguments};
 use crate::exit::{Exit, Failure};
+use crate::matrix::{self, Matrix};
 use crate::problems;
 use crate::progress::Live;
 
@@ -129,7 +130,8 @@ fn scenario_files(named: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
         if inside.is_empty() {
             return Err(Failure::usage(format!("there is no scenario in {}", path.display())));
         }
-        inside.sort();
+        // A remedy comes after what it mends.
+        inside.sort_by(|a, b| a.file_stem().cmp(&b.file_stem()));
         files.extend(inside);
     }
     Ok(files)
@@ -242,7 +244,12 @@ pub(super) fn print_groups(
         }
         Output::Text => {
             let colour = has_colour(colour, std::io::stdout().is_terminal());
-            groups.iter().for_each(|group| print(&format!("{}\n", group.render(width(), colour))));
+            let matrix = matrix::is_wanted(groups);
+            let shown = groups.iter().filter(|group| !matrix || matrix::needs_a_look(group));
+            shown.for_each(|group| print(&format!("{}\n", group.render(width(), colour))));
+            if matrix {
+                print(&Matrix::of(groups).render(width(), colour));
+            }
         }
     }
     for NotRun { scenario, keda, error } in failures {
@@ -252,7 +259,7 @@ pub(super) fn print_groups(
 }
 
 /// The report on a run, written beside its log.
-fn judged(run: &Finished) -> Result<Report, String> {
+pub(super) fn judged(run: &Finished) -> Result<Report, String> {
     let log = run.log.as_ref().map_err(ToString::to_string)?;
     let report = judge(log).map_err(|failure| failure.message)?;
     let text = to_json(&report).map_err(|failure| failure.message)? + "\n";
