@@ -49,7 +49,7 @@ mod whole_runs;
 pub use aggregate::{Aggregate, RuleShare, aggregate};
 pub use compare::compare;
 pub use diff::{Difference, Likeness, diff, diff_within};
-pub use explain::{Explanation, explain};
+pub use explain::{Entry, Explanation, explain};
 pub use log::{LogError, read_log};
 pub use report::{Finding, Report, Severity, Verdict};
 pub use rules::{Rule, rules};
