@@ -391,7 +391,7 @@ impl Service {
             }
             Upset::LoseLock(request) => self.lose_lock(request),
             Upset::Make { id, fault } => {
-                self.made_faults.insert(id, MadeFault { at: self.now, fault: *fault })
+                self.made_faults.insert(id, MadeFault { at: self.now, fault: *fault });
             }
             Upset::Unmake(id) => self.made_faults.remove(id),
         }

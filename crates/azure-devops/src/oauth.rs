@@ -215,3 +215,37 @@ fn date(seconds: i64) -> String {
     let date = jiff::Timestamp::from_second(seconds).unwrap_or(jiff::Timestamp::MAX);
     date.strftime("%m/%d/%Y %H:%M:%S").to_string()
 }
+
+#[cfg(test)]
+mod tests {
+    use model::Millis;
+
+    use super::*;
+    use crate::snapshot::no_settings;
+
+    #[test]
+    fn used_assertions_are_remembered_until_they_run_out_and_no_more_are_taken_meanwhile() {
+        let mut service = Service::new(no_settings());
+        let client = Uuid::from_u128(1);
+        service.clients.agents.insert(client, AgentId(1));
+        let audience = service.authorization_url();
+        let assertion = |id: &str, now: i64| Assertion {
+            issuer: client.to_string(),
+            subject: client.to_string(),
+            audience: audience.clone(),
+            id: id.to_owned(),
+            not_before: now,
+            expires: now + 300,
+        };
+        service.clients.used.extend((1..MAX_ISSUED_TOKENS).map(|number| (300, format!("used {number}"))));
+        service.issue_token(assertion("first", 0)).expect("a token");
+        let full = service.issue_token(assertion("more", 0));
+        assert!(matches!(full, Err(Refusal::Full { .. })), "{full:?}");
+        let again = service.issue_token(assertion("first", 0));
+        assert!(matches!(again, Err(Refusal::InvalidClient(_))), "it was used: {again:?}");
+        let later = 300 + CLOCK_SKEW_SECONDS + 1;
+        let _ = service.advance(Instant::START + Millis::seconds(601));
+        service.issue_token(assertion("more", later)).expect("a token");
+        assert_eq!(service.clients.used.len(), 1, "those that have run out are forgotten");
+    }
+}

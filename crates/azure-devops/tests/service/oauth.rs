@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use azure_devops::limits::{MAX_ASSERTION_ID, MAX_ASSERTION_SECONDS, MAX_ISSUED_TOKENS};
+use azure_devops::limits::{MAX_ASSERTION_ID, MAX_ASSERTION_SECONDS};
 use azure_devops::oauth::{Assertion, CLOCK_SKEW_SECONDS, PublicKey};
 use azure_devops::{
     AgentDraft, AgentId, AgentVersion, Answer, Call, Caller, MessageContent, Refusal, RequestId, Secret,
@@ -166,21 +166,6 @@ fn an_assertion_that_is_good_for_too_long_or_has_a_long_identifier_is_refused() 
         assert!(matches!(organization.issue(bad), Err(Refusal::InvalidClient(_))));
     }
     organization.issue(Assertion { expires: hour, ..good }).expect("a token");
-}
-
-#[test]
-fn used_assertions_are_remembered_until_they_run_out_and_no_more_are_taken_meanwhile() {
-    let (mut organization, _, client) = registered(settings());
-    for number in 0..MAX_ISSUED_TOKENS {
-        let used = assertion(&organization, client, &number.to_string());
-        organization.issue(used).expect("a token");
-    }
-    let full = organization.issue(assertion(&organization, client, "more"));
-    assert!(matches!(full, Err(Refusal::Full { .. })), "{full:?}");
-    let first = organization.issue(assertion(&organization, client, "0"));
-    assert!(matches!(first, Err(Refusal::InvalidClient(_))), "it was used: {first:?}");
-    organization.pass(Millis::seconds(300 + 300 + 1));
-    organization.issue(assertion(&organization, client, "more")).expect("a token");
 }
 
 #[test]
