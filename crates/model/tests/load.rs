@@ -94,7 +94,7 @@ example.yaml:10:26: `duration`: `9s..8s` ends before it begins; write the shorte
 example.yaml:10:40: there is no pool `linus`
   hint: did you mean `linux`?
 example.yaml:12:10: an item of `expect` must be `peak_replicas`, `returns_to_min`, `no_second_rise`, \
-`agents_deregister`, `no_busy_agent_killed` or `queue_wait`, not `no_second_raise`
+`agents_deregister`, `no_busy_agent_killed`, `queue_wait`, `surplus_agents` or `reads_per_hour`, not `no_second_raise`
   hint: did you mean `no_second_rise`?
 example.yaml:12:44: `peak_replicas` must be a whole number, not `many`
 example.yaml:12:54: `no_second_rise` takes no value
